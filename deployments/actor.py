@@ -1,0 +1,71 @@
+"""``TaskTracker`` as the one named Ray actor: found or created by whoever comes first."""
+
+from typing import Any
+
+import httpx
+import ray
+from ray import serve
+from ray.serve.handle import DeploymentHandle
+
+from deployments.callback_policy import CallbackPolicy
+from deployments.config import NAMESPACE, TrackerConfig
+from deployments.protocol import TaskOrder
+from deployments.task_archive import TaskArchive, open_store
+from deployments.task_tracker import TaskTracker
+from deployments.tasks import TaskSnapshot
+from deployments.webhooks import WebhookSender
+
+
+class TrackerActor(TaskTracker):
+    """Composes the tracker inside the actor's process; waits have a concurrency group of their own."""
+
+    def __init__(self, config: TrackerConfig) -> None:
+        archive = TaskArchive(open_store(config.archive_url))
+        policy = CallbackPolicy(config.callback_allowed_hosts)
+        client = httpx.AsyncClient(follow_redirects=False, timeout=30.0, trust_env=False)
+        sender = WebhookSender(archive, policy, config.callback_secret, client)
+        super().__init__(config, archive, _Dispatcher(config.app_name), sender.deliver)
+
+    # Ray's decorator changes the static type of the method, not the method.
+    @ray.method(concurrency_group="watch")
+    async def changes(  # type: ignore[override]
+        self, after_version: int, timeout_s: float
+    ) -> tuple[int, list[TaskSnapshot]]:
+        """In a group of its own: waiting readers must never hold up a write."""
+        return await super().changes(after_version, timeout_s)
+
+
+class _Dispatcher:
+    """Sends an attempt through a deployment handle, and takes the call back when it is cancelled."""
+
+    def __init__(self, app_name: str) -> None:
+        self._app_name = app_name
+        self._handle: DeploymentHandle[Any] | None = None
+
+    async def __call__(self, order: TaskOrder) -> None:
+        if self._handle is None:
+            self._handle = serve.get_deployment_handle("Inpainter", self._app_name)
+        response = self._handle.run_task.remote(order)
+        done = False
+        try:
+            await response
+            done = True
+        finally:
+            if not done:
+                response.cancel()  # type: ignore[no-untyped-call]
+
+
+def connect(config: TrackerConfig) -> Any:
+    """The actor's handle. It sits on the head, outlives its creators, and is rebuilt from the archive when it dies."""
+    # Ray's stubs do not know concurrency groups.
+    decorator: Any = ray.remote(num_cpus=0, concurrency_groups={"watch": 10_000})  # type: ignore[call-overload]
+    return decorator(TrackerActor).options(
+        name=config.actor_name,
+        namespace=NAMESPACE,
+        get_if_exists=True,
+        lifetime="detached",
+        max_restarts=-1,
+        max_task_retries=-1,
+        max_concurrency=1000,
+        resources={"node:__internal_head__": 0.001},
+    ).remote(config)

@@ -1,0 +1,43 @@
+"""What the deployments are told when they are built. Frozen values; nothing here reads the environment."""
+
+from dataclasses import dataclass
+
+NAMESPACE = "serve"
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerConfig:
+    """The task tracker. ``actor_name`` carries the application's name and the code version."""
+
+    actor_name: str
+    app_name: str
+    archive_url: str
+    retention_s: float = 86_400.0
+    max_queued: int = 1000
+    max_attempts: int = 3
+    lease_s: float = 30.0
+    """Seconds without news after which an attempt, or the owner of tasks, counts as lost."""
+    slots_per_replica: int = 4
+    callback_secret: str = ""
+    callback_allowed_hosts: tuple[str, ...] = ()
+    log_level: str = "INFO"
+
+
+@dataclass(frozen=True, slots=True)
+class InpainterConfig:
+    """One model replica."""
+
+    model: str
+    fallback_model: str
+    device: str
+    low_mem: bool
+    cpu_offload: bool
+    model_dir: str | None
+    fake_unit_s: float
+    max_pixels: int
+    max_window_px: int
+    workers: int = 6
+    """Threads that decode, encode and wait for the engine; at least the deployment's ``max_ongoing_requests``."""
+    download_patience_s: float = 30.0
+    """After so long without the default model, the fallback answers."""
+    log_level: str = "INFO"

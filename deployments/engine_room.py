@@ -1,0 +1,104 @@
+"""Which engine answers in this replica: the default model, its fallback while it cannot, others by name."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from deployments.config import InpainterConfig
+from deployments.protocol import EngineReport
+from models.engine import InpaintEngine
+from models.errors import ModelUnavailable, TextRemovalError
+
+log = logging.getLogger("ray.serve")
+
+LoadEngine = Callable[[str], InpaintEngine]
+_RETRY_S = (30.0, 60.0, 120.0, 300.0)
+
+
+class EngineRoom:
+    """Loads engines off the event loop. Weights that are missing are tried again until they arrive."""
+
+    def __init__(self, config: InpainterConfig, load: LoadEngine, retry_s: tuple[float, ...] = _RETRY_S) -> None:
+        self._config = config
+        self._load = load
+        self._retry_s = retry_s
+        self._engines: dict[str, InpaintEngine] = {}
+        self._loading: dict[str, asyncio.Lock] = {}
+        self._status = "loading"
+        self._why = ""
+        self._since = time.monotonic()
+
+    async def run(self) -> None:
+        """Bring the default model up, and keep trying; ends when it is in use."""
+        default = asyncio.create_task(self._acquire_default())
+        try:
+            await asyncio.wait({default}, timeout=0.0 if self._tried else self._config.download_patience_s)
+            if not self.ready:
+                await self._load_fallback()
+            await default
+        finally:
+            default.cancel()
+
+    @property
+    def ready(self) -> bool:
+        return self._config.model in self._engines
+
+    @property
+    def _tried(self) -> bool:
+        return bool(self._why)
+
+    async def get(self, name: str | None) -> InpaintEngine:
+        """The engine for a request: the one named (which never falls back), or the one that answers now."""
+        if name is not None:
+            return await self._named(name)
+        for candidate in (self._config.model, self._config.fallback_model):
+            if candidate in self._engines:
+                return self._engines[candidate]
+        raise ModelUnavailable(
+            self._why or f"The model {self._config.model} is still loading. Try again in a moment.", retry_after_s=5
+        )
+
+    def report(self) -> EngineReport:
+        engine = self._engines.get(self._config.model) or self._engines.get(self._config.fallback_model)
+        info = engine.info if engine else None
+        degraded: list[str] = list(info.notes) if info else []
+        if info is not None and not self.ready:
+            reason = self._why or "its weights are still being fetched or loaded."
+            degraded.append(
+                f"The model {self._config.model} is not in use: {reason} "
+                f"The fallback {info.name} answers meanwhile; {self._config.model} is tried again in the background."
+            )
+        return EngineReport(
+            engine=info.name if info else "",
+            device=info.device if info else self._config.device,
+            configured_model=self._config.model,
+            model_status=self._status,
+            weights_sha256=info.weights_sha256 if info else None,
+            degraded=tuple(degraded),
+            error=self._why if info is None else "",
+        )
+
+    async def _acquire_default(self) -> None:
+        for attempt in range(1_000_000):
+            try:
+                await self._named(self._config.model)
+            except TextRemovalError as error:
+                self._status, self._why = "error", error.message
+                log.warning("default model not available", extra={"model": self._config.model, "why": error.message})
+                await self._load_fallback()
+                await asyncio.sleep(self._retry_s[min(attempt, len(self._retry_s) - 1)])
+            else:
+                self._status, self._why = "ready", ""
+                log.info("default model in use", extra={"model": self._config.model})
+                return
+
+    async def _load_fallback(self) -> None:
+        if self._config.fallback_model and self._config.fallback_model not in self._engines:
+            await self._named(self._config.fallback_model)
+
+    async def _named(self, name: str) -> InpaintEngine:
+        async with self._loading.setdefault(name, asyncio.Lock()):
+            if name not in self._engines:
+                self._engines[name] = await asyncio.to_thread(self._load, name)
+            return self._engines[name]

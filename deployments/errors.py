@@ -1,0 +1,49 @@
+"""Errors of work and state; see ``models.errors`` for the family's rules."""
+
+from models.errors import TextRemovalError
+
+
+class TaskNotFound(TextRemovalError):
+    code = "task_not_found"
+
+
+class TaskConflict(TextRemovalError):
+    """A ``task_id`` that is in use for other content."""
+
+    code = "task_conflict"
+
+
+class TaskFinished(TextRemovalError):
+    """Cancelling what has already completed or failed."""
+
+    code = "task_finished"
+
+
+class ResultNotReady(TextRemovalError):
+    """The task has no result (yet): it is not finished, or it failed or was cancelled."""
+
+    code = "result_not_ready"
+
+
+class ResultExpired(TextRemovalError):
+    """The result was deleted when its retention ended."""
+
+    code = "result_expired"
+
+
+class QueueFull(TextRemovalError):
+    """``details["retry_after_s"]`` says when to come again."""
+
+    code = "queue_full"
+
+
+class ServiceUnavailable(TextRemovalError):
+    """No replica is ready or free; ``details["retry_after_s"]`` says when to come again."""
+
+    code = "service_unavailable"
+
+
+class DeadlineExceeded(TextRemovalError):
+    """A synchronous call took longer than ``REQUEST_TIMEOUT``; its work was stopped."""
+
+    code = "request_timeout"

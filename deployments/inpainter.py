@@ -1,0 +1,187 @@
+"""The model replica: all image work of a request happens here, in threads, one unit of engine work at a time."""
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from deployments.config import InpainterConfig
+from deployments.engine_room import EngineRoom
+from deployments.errors import TaskNotFound
+from deployments.progress import UnitProgress
+from deployments.protocol import AttemptReport, ReplicaReport, TaskEnd, TaskOrder, Verdict
+from deployments.task_archive import TaskArchive
+from deployments.task_client import TrackerLink
+from deployments.tasks import Stage, TaskStatus
+from deployments.unit_gate import GatedEngine, Priority, UnitGate
+from models.errors import TextRemovalError, WorkCancelled
+from models.job import InpaintJob, JobResult
+from models.pipeline import ProgressEvent, process
+
+log = logging.getLogger("ray.serve")
+
+HEARTBEAT_S = 2.0
+REPORT_GAP_S = 0.1
+
+
+@dataclass(slots=True)
+class RunningTask:
+    order: TaskOrder
+    progress: UnitProgress = field(default_factory=UnitProgress)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+class Inpainter:
+    """Runs jobs; reports units done; stops when told. Collaborators are injected by the deployment's builder."""
+
+    def __init__(
+        self, config: InpainterConfig, room: EngineRoom, archive: TaskArchive, tracker: TrackerLink, replica_id: str
+    ) -> None:
+        self._config = config
+        self._room = room
+        self._archive = archive
+        self._tracker = tracker
+        self._replica_id = replica_id
+        self._gate = UnitGate()
+        self._threads = ThreadPoolExecutor(config.workers, thread_name_prefix="job")
+        self._tasks: dict[str, RunningTask] = {}
+        self._jobs_running = 0
+        self._news = asyncio.Event()
+        self._loops: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin loading the engine and reporting; called once, on the replica's event loop."""
+        loop = asyncio.get_running_loop()
+        self._loops = [loop.create_task(self._room.run()), loop.create_task(self._report_loop())]
+
+    async def inpaint(self, job: InpaintJob, image: bytes, mask: bytes | None) -> JobResult:
+        """A synchronous call. Cancelling it (the client is gone, the deadline passed) stops the work."""
+        return await self._process(job, image, mask, Priority.INTERACTIVE, threading.Event(), _ignore)
+
+    async def run_task(self, order: TaskOrder) -> None:
+        """One attempt at a task: read the input, work, store the result, then tell the tracker the end."""
+        if await self._tracker.begin(order) is Verdict.STOP:
+            return
+        running = RunningTask(order)
+        self._tasks[order.task_id] = running
+        started_at = time.time()
+        try:
+            end = await self._attempt(running, started_at)
+        finally:
+            running.stop.set()
+            self._tasks.pop(order.task_id, None)
+        if end is not None:
+            await self._tracker.finish(end)
+
+    async def check_health(self) -> None:
+        """Async on purpose: a synchronous check starves behind busy threads, and Serve replaces the replica."""
+
+    async def close(self) -> None:
+        for loop in self._loops:
+            loop.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._tracker.forget_replica(self._replica_id)
+
+    async def _attempt(self, running: RunningTask, started_at: float) -> TaskEnd | None:
+        order = running.order
+
+        def on_progress(event: ProgressEvent) -> None:
+            running.progress = _unit_progress(running.progress, event)
+            loop.call_soon_threadsafe(self._news.set)
+
+        loop = asyncio.get_running_loop()
+        try:
+            record = await self._archive.record(order.task_id)
+            if record is None:
+                raise TaskNotFound(f"The record of task {order.task_id} is no longer in the archive.")
+            image, mask = await self._archive.input(order.task_id)
+            result = await self._process(record.submission.job, image, mask, Priority.TASK, running.stop, on_progress)
+            await self._archive.put_result(order.task_id, order.attempt, result.data)
+        except WorkCancelled:
+            return None  # the tracker knows: it said so
+        except TextRemovalError as error:
+            return _end(running, started_at, TaskStatus.ERROR, error_code=error.code, error_message=error.message)
+        return _end(running, started_at, TaskStatus.COMPLETED, stats=result.stats)
+
+    async def _process(
+        self,
+        job: InpaintJob,
+        image: bytes,
+        mask: bytes | None,
+        priority: Priority,
+        stop: threading.Event,
+        on_progress: Callable[[ProgressEvent], None],
+    ) -> JobResult:
+        engine = GatedEngine(await self._room.get(job.model), self._gate, priority)
+
+        def work() -> JobResult:
+            return process(
+                job,
+                image,
+                mask,
+                engine,
+                max_pixels=self._config.max_pixels,
+                max_window_px=self._config.max_window_px,
+                on_progress=on_progress,
+                should_stop=stop.is_set,
+            )
+
+        self._jobs_running += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        finally:
+            # A cancelled await leaves the thread running; the flag ends it before its next unit.
+            stop.set()
+            self._jobs_running -= 1
+
+    async def _report_loop(self) -> None:
+        """A heartbeat every 2 s, sooner when units end; the answer says which attempts should stop."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(HEARTBEAT_S):
+                    await self._news.wait()
+            self._news.clear()
+            attempts = tuple(AttemptReport(task.order, task.progress) for task in self._tasks.values())
+            report = ReplicaReport(self._replica_id, self._room.report(), attempts, self._jobs_running)
+            for task_id, verdict in (await self._tracker.report(report)).items():
+                running = self._tasks.get(task_id)
+                if verdict is Verdict.STOP and running is not None:
+                    running.stop.set()
+            await asyncio.sleep(REPORT_GAP_S)
+
+
+def _ignore(event: ProgressEvent) -> None:
+    """Nobody watches a synchronous call."""
+
+
+def _unit_progress(before: UnitProgress, event: ProgressEvent) -> UnitProgress:
+    stage = Stage(event.stage)
+    inpainting = stage is Stage.INPAINTING
+    return UnitProgress(
+        stage=stage,
+        stage_done=event.units_done,
+        stage_total=event.units_total,
+        units_done=event.units_done if inpainting else before.units_done,
+        units_total=event.units_total if inpainting else before.units_total,
+        regions_done=event.regions_done,
+    )
+
+
+def _end(running: RunningTask, started_at: float, status: TaskStatus, **extra: Any) -> TaskEnd:
+    progress = running.progress
+    return TaskEnd(
+        task_id=running.order.task_id,
+        status=status,
+        attempt=running.order.attempt,
+        completed_at=time.time(),
+        started_at=started_at,
+        units_done=progress.units_done,
+        units_total=progress.units_total,
+        regions_done=progress.regions_done,
+        **extra,
+    )

@@ -1,0 +1,201 @@
+"""The typed facade of the tracker actor: the only caller of its ``.remote()``, for replicas and for ingress."""
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Awaitable
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar
+
+from ray.exceptions import RayError, RayTaskError
+
+from deployments.errors import ResultNotReady, ServiceUnavailable
+from deployments.protocol import ReplicaReport, TaskEnd, TaskOrder, Verdict
+from deployments.task_archive import TaskArchive
+from deployments.tasks import ServiceState, TaskCounts, TaskSnapshot, TaskStatus, TaskSubmission
+from models.errors import TextRemovalError
+from models.job import JobResult
+
+log = logging.getLogger("ray.serve")
+
+POLL_S = 10.0
+
+T = TypeVar("T")
+
+
+async def call(remote: Awaitable[T]) -> T:
+    """Await an actor's answer; its errors come back as the family's own, a dead actor as 'not available'."""
+    try:
+        return await remote
+    except RayTaskError as error:
+        if isinstance(error.cause, TextRemovalError):
+            raise error.cause from None
+        raise
+    except RayError as error:
+        log.warning("task tracker unreachable", extra={"why": type(error).__name__})
+        raise ServiceUnavailable("The task tracker is restarting. Try again in a moment.", retry_after_s=2) from None
+
+
+class TrackerLink(Protocol):
+    """What a replica tells the tracker."""
+
+    async def begin(self, order: TaskOrder) -> Verdict: ...
+    async def finish(self, end: TaskEnd) -> None: ...
+    async def report(self, report: ReplicaReport) -> dict[str, Verdict]: ...
+    async def forget_replica(self, replica_id: str) -> None: ...
+
+
+class ActorLink:
+    """``TrackerLink`` over the actor's handle."""
+
+    def __init__(self, actor: Any) -> None:
+        self._actor = actor
+
+    async def begin(self, order: TaskOrder) -> Verdict:
+        return Verdict(await call(self._actor.begin.remote(order)))
+
+    async def finish(self, end: TaskEnd) -> None:
+        await call(self._actor.finish.remote(end))
+
+    async def report(self, report: ReplicaReport) -> dict[str, Verdict]:
+        try:
+            verdicts: dict[str, Verdict] = await call(self._actor.report.remote(report))
+        except ServiceUnavailable:
+            return {}  # the next heartbeat tries again
+        return verdicts
+
+    async def forget_replica(self, replica_id: str) -> None:
+        self._actor.forget_replica.remote(replica_id)
+
+
+class TaskClient:
+    """``TaskService`` for the ingress: writes inputs, asks the actor, reads results, fans changes out to watchers."""
+
+    def __init__(self, actor: Any, archive: TaskArchive) -> None:
+        self._actor = actor
+        self._archive = archive
+        self._watches: set[TaskWatch] = set()
+        self._feed: asyncio.Task[None] | None = None
+
+    async def submit(
+        self, submission: TaskSubmission, image: bytes, mask: bytes | None
+    ) -> tuple[TaskSnapshot, bool]:
+        known = await self._archive.record(submission.task_id)
+        if known is None:
+            # Before the record, so that an accepted task always has its input.
+            await self._archive.put_input(submission.task_id, image, mask)
+        accepted: tuple[TaskSnapshot, bool] = await call(self._actor.submit.remote(submission))
+        return accepted
+
+    async def get(self, task_id: str) -> TaskSnapshot:
+        snapshot: TaskSnapshot = await call(self._actor.snapshot.remote(task_id))
+        return snapshot
+
+    async def cancel(self, task_id: str) -> TaskSnapshot:
+        snapshot: TaskSnapshot = await call(self._actor.cancel.remote(task_id))
+        return snapshot
+
+    async def counts(self) -> TaskCounts:
+        counts: TaskCounts = await call(self._actor.counts.remote())
+        return counts
+
+    async def state(self) -> ServiceState:
+        state: ServiceState = await call(self._actor.state.remote())
+        return state
+
+    async def result(self, task_id: str) -> JobResult:
+        snapshot = await self.get(task_id)
+        end = await self._archive.end(task_id)
+        if end is None or end.status is not TaskStatus.COMPLETED:
+            said = f"ended as {snapshot.status}" if snapshot.status.is_terminal else f"is {snapshot.status}"
+            raise ResultNotReady(f"Task {task_id} has no result: it {said}.", status=snapshot.status.value)
+        return await self._archive.result(end)
+
+    def watch(self) -> "TaskWatch":
+        return TaskWatch(self)
+
+    def attach(self, watch: "TaskWatch") -> None:
+        self._watches.add(watch)
+        if self._feed is None or self._feed.done():
+            # An empty context: the feed outlives the request that happened to start it.
+            self._feed = asyncio.get_running_loop().create_task(self._poll(), context=contextvars.Context())
+
+    def detach(self, watch: "TaskWatch") -> None:
+        self._watches.discard(watch)
+
+    async def _poll(self) -> None:
+        """One long poll for all watchers of this ingress replica; ends when nobody watches."""
+        version = -1
+        while self._watches:
+            try:
+                version, found = await call(self._actor.changes.remote(version, POLL_S if version >= 0 else 0.0))
+            except ServiceUnavailable:
+                await asyncio.sleep(0.5)
+                continue
+            for snapshot in found:
+                for watch in self._watches:
+                    watch.offer(snapshot)
+
+
+class TaskWatch:
+    """See ``ingress.services.Watch``. Holds at most the newest snapshot of each followed task."""
+
+    def __init__(self, client: TaskClient) -> None:
+        self._client = client
+        self._followed: set[str] = set()
+        self._all = False
+        self._newest: dict[str, TaskSnapshot] = {}
+        self._seen: dict[str, int] = {}
+        self._wake = asyncio.Event()
+        self._asking: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._client.attach(self)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.detach(self)
+        for task in self._asking:
+            task.cancel()
+
+    def add(self, task_id: str) -> None:
+        self._followed.add(task_id)
+        self._seen.pop(task_id, None)
+        task = asyncio.get_running_loop().create_task(self._ask(task_id))
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+
+    def remove(self, task_id: str) -> None:
+        self._followed.discard(task_id)
+
+    def follow_all(self, on: bool) -> None:
+        self._all = on
+
+    def offer(self, snapshot: TaskSnapshot) -> None:
+        task_id = snapshot.task_id
+        if not (self._all or task_id in self._followed) or self._seen.get(task_id, -1) >= snapshot.version:
+            return
+        self._seen[task_id] = snapshot.version
+        self._newest[task_id] = snapshot
+        self._wake.set()
+
+    async def changes(self, timeout_s: float) -> list[TaskSnapshot]:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._wake.wait()
+        except TimeoutError:
+            return []
+        self._wake.clear()
+        found, self._newest = list(self._newest.values()), {}
+        for snapshot in found:
+            if snapshot.status.is_terminal and self._all:
+                self._seen.pop(snapshot.task_id, None)  # nothing follows an end; keeps the table small
+        return found
+
+    async def _ask(self, task_id: str) -> None:
+        try:
+            self.offer(await self._client.get(task_id))
+        except TextRemovalError:
+            pass  # unknown yet: its updates come when it is submitted

@@ -1,0 +1,239 @@
+"""The tracker's memory: tasks, their order of change, the queue. Pure bookkeeping, no I/O, one transition function."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from deployments.progress import UnitProgress, remaining_s
+from deployments.protocol import TaskEnd
+from deployments.task_archive import TaskRecord
+from deployments.tasks import Stage, TaskCounts, TaskSnapshot, TaskStatus
+
+_STAGE_STATUS = {Stage.PREPARING: TaskStatus.PREPARING}
+_MESSAGES = {
+    Stage.PREPARING: "Preparing the image",
+    Stage.MASKING: "Making the mask",
+    Stage.INPAINTING: "Inpainting: {done} of {total} units done",
+    Stage.FINALIZING: "Encoding the result",
+}
+
+
+@dataclass(slots=True)
+class TaskEntry:
+    """One task. ``attempt`` counts starts; ``deaths`` only those that ended without a word."""
+
+    record: TaskRecord
+    snapshot: TaskSnapshot
+    attempt: int = 0
+    deaths: int = 0
+    progress: UnitProgress = field(default_factory=UnitProgress)
+    heard_at: float = 0.0
+    """Monotonic seconds of the last report of the current attempt."""
+    inpainting_since: float | None = None
+    running: bool = False
+    """An attempt is out: dispatched, or adopted after a restart."""
+    expired: bool = False
+    """The result was deleted; the record stays for one more retention."""
+
+    @property
+    def task_id(self) -> str:
+        return self.snapshot.task_id
+
+
+class TaskTable:
+    """Tasks by id, in the order of their last change; a waiter is woken by any change."""
+
+    def __init__(self, max_queued: int) -> None:
+        self._entries: dict[str, TaskEntry] = {}
+        self._changed: OrderedDict[str, int] = OrderedDict()
+        self._queue: OrderedDict[str, None] = OrderedDict()
+        # Versions go on rising after a restart, because they begin at the clock.
+        self._version = time.time_ns() // 1000
+        self._wake = asyncio.Event()
+        self._max_queued = max_queued
+        self._task_seconds = 0.0
+
+    def __iter__(self) -> Iterator[TaskEntry]:
+        return iter(list(self._entries.values()))
+
+    def __contains__(self, task_id: str) -> bool:
+        return task_id in self._entries
+
+    def get(self, task_id: str) -> TaskEntry | None:
+        return self._entries.get(task_id)
+
+    @property
+    def version(self) -> int:
+        return self._version
+
+    @property
+    def queue_full(self) -> bool:
+        return len(self._queue) >= self._max_queued
+
+    def add(self, record: TaskRecord) -> TaskEntry:
+        """A newly accepted (or rebuilt) task; the caller queues it."""
+        sub = record.submission
+        snapshot = TaskSnapshot(
+            task_id=sub.task_id,
+            version=0,
+            status=TaskStatus.PENDING,
+            stage=None,
+            overall_progress=0.0,
+            stage_progress=0.0,
+            current_region=0,
+            total_regions=sub.total_regions,
+            message="Waiting for a free replica",
+            created_at=record.created_at,
+            progress_interval_s=sub.progress_interval_s,
+            enable_progress=sub.enable_progress,
+        )
+        entry = TaskEntry(record, snapshot)
+        self._entries[sub.task_id] = entry
+        self._publish(entry, snapshot)
+        return entry
+
+    def enqueue(self, task_id: str) -> None:
+        self._queue[task_id] = None
+
+    def next_queued(self) -> TaskEntry | None:
+        """Take the first task that waits."""
+        while self._queue:
+            task_id, _ = self._queue.popitem(last=False)
+            entry = self._entries.get(task_id)
+            if entry and not entry.snapshot.status.is_terminal:
+                return entry
+        return None
+
+    def start_attempt(self, entry: TaskEntry, attempt: int) -> None:
+        entry.attempt, entry.running, entry.heard_at = attempt, True, time.monotonic()
+        entry.progress, entry.inpainting_since = UnitProgress(), None
+
+    def advance(self, entry: TaskEntry, progress: UnitProgress) -> None:
+        """News of the current attempt. Progress never falls, not even when an attempt starts over."""
+        now = time.monotonic()
+        entry.heard_at = now
+        snap = entry.snapshot
+        # The version zero of an attempt, "nothing done yet", is news once: the task has begun.
+        if snap.status.is_terminal or (progress == entry.progress and snap.status is not TaskStatus.PENDING):
+            return
+        entry.progress = progress
+        if progress.stage is Stage.INPAINTING and entry.inpainting_since is None:
+            entry.inpainting_since = now
+        inpainting_s = now - entry.inpainting_since if entry.inpainting_since is not None else 0.0
+        self._publish(
+            entry,
+            replace(
+                snap,
+                status=_STAGE_STATUS.get(progress.stage, TaskStatus.PROCESSING),
+                stage=progress.stage,
+                overall_progress=max(snap.overall_progress, progress.overall_percent),
+                stage_progress=round(progress.stage_percent, 2),
+                current_region=max(snap.current_region, progress.regions_done),
+                message=_MESSAGES[progress.stage].format(done=progress.units_done, total=progress.units_total),
+                started_at=snap.started_at or time.time(),
+                estimated_remaining_s=remaining_s(progress, inpainting_s),
+                units_done=progress.units_done,
+                units_total=progress.units_total,
+            ),
+        )
+
+    def requeue(self, entry: TaskEntry, why: str) -> None:
+        entry.running = False
+        self._publish(
+            entry, replace(entry.snapshot, status=TaskStatus.PENDING, message=why, estimated_remaining_s=None)
+        )
+        self.enqueue(entry.task_id)
+        self._queue.move_to_end(entry.task_id, last=False)
+
+    def finish(self, entry: TaskEntry, end: TaskEnd) -> None:
+        """The one way to a terminal state; the end is in the archive already."""
+        entry.running = False
+        self._queue.pop(entry.task_id, None)
+        done = end.status is TaskStatus.COMPLETED
+        snap = entry.snapshot
+        if done and end.started_at:
+            seconds = end.completed_at - end.started_at
+            self._task_seconds = seconds if not self._task_seconds else 0.8 * self._task_seconds + 0.2 * seconds
+        messages = {
+            TaskStatus.COMPLETED: "Completed",
+            TaskStatus.CANCELLED: f"Cancelled after {end.units_done} of {end.units_total} units",
+        }
+        self._publish(
+            entry,
+            replace(
+                snap,
+                status=end.status,
+                stage=Stage.FINALIZING if done else snap.stage,
+                overall_progress=100.0 if done else snap.overall_progress,
+                stage_progress=100.0 if done else snap.stage_progress,
+                current_region=snap.total_regions if done else max(snap.current_region, end.regions_done),
+                message=messages.get(end.status) or end.error_message or "Failed",
+                started_at=end.started_at or snap.started_at,
+                completed_at=end.completed_at,
+                estimated_remaining_s=0.0 if done else None,
+                error_code=end.error_code,
+                error_message=end.error_message,
+                units_done=end.units_done,
+                units_total=end.units_total,
+                stats=end.stats,
+            ),
+        )
+
+    def forget(self, task_id: str) -> None:
+        self._entries.pop(task_id, None)
+        self._changed.pop(task_id, None)
+        self._queue.pop(task_id, None)
+
+    def snapshot(self, entry: TaskEntry) -> TaskSnapshot:
+        """With the place in the queue, which changes without news of the task itself."""
+        if entry.task_id not in self._queue:
+            return entry.snapshot
+        return replace(entry.snapshot, queue_position=list(self._queue).index(entry.task_id))
+
+    def changed_after(self, version: int) -> list[TaskSnapshot]:
+        """The newest snapshot of each task that changed after ``version``, oldest change first."""
+        found = []
+        for task_id in reversed(self._changed):
+            if self._changed[task_id] <= version:
+                break
+            found.append(self._entries[task_id].snapshot)
+        return found[::-1]
+
+    async def wait_after(self, version: int, timeout_s: float) -> list[TaskSnapshot]:
+        if self._version <= version:
+            wake = self._wake
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await wake.wait()
+            except TimeoutError:
+                return []
+        return self.changed_after(version)
+
+    def counts(self, slots: int) -> TaskCounts:
+        by_status = dict.fromkeys(TaskStatus, 0)
+        for entry in self._entries.values():
+            by_status[entry.snapshot.status] += 1
+        active = tuple(e.task_id for e in self._entries.values() if not e.snapshot.status.is_terminal)
+        return TaskCounts(
+            **{status.value: count for status, count in by_status.items()},
+            active_task_ids=active,
+            max_queued=self._max_queued,
+            estimated_wait_s=self.estimated_wait_s(slots),
+        )
+
+    def estimated_wait_s(self, slots: int) -> float | None:
+        """Seconds until a task accepted now would end, from the measured time per task; None before the first."""
+        if not self._task_seconds:
+            return None
+        waiting = sum(not e.snapshot.status.is_terminal for e in self._entries.values())
+        return round(self._task_seconds * (1 + waiting / max(1, slots)), 3)
+
+    def _publish(self, entry: TaskEntry, snapshot: TaskSnapshot) -> None:
+        self._version += 1
+        entry.snapshot = replace(snapshot, version=self._version)
+        self._changed[entry.task_id] = self._version
+        self._changed.move_to_end(entry.task_id)
+        self._wake.set()
+        self._wake = asyncio.Event()

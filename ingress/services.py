@@ -1,0 +1,78 @@
+"""The few collaborators that routes use, as protocols: the real ones call Ray, the tests' ones are plain classes."""
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
+
+from deployments.tasks import ServiceState, TaskCounts, TaskSnapshot, TaskSubmission
+from models.job import InpaintJob, JobResult
+
+
+class InpaintService(Protocol):
+    async def inpaint(self, job: InpaintJob, image: bytes, mask: bytes | None, request_id: str) -> JobResult:
+        """Do one job now. Cancelling the coroutine stops the work within one unit.
+
+        Raises any ``TextRemovalError``; ``DeadlineExceeded`` after the configured time.
+        """
+        ...
+
+
+class Watch(Protocol):
+    """One reader of task changes. It gets the newest snapshot of each changed task, never a backlog."""
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def add(self, task_id: str) -> None:
+        """Follow a task, known or not yet; its current snapshot, if there is one, comes from ``changes`` at once."""
+        ...
+
+    def remove(self, task_id: str) -> None: ...
+
+    def follow_all(self, on: bool) -> None:
+        """Follow every task (changes from now on) until turned off; single ``add``s stay."""
+        ...
+
+    async def changes(self, timeout_s: float) -> list[TaskSnapshot]:
+        """The newest snapshot of every followed task that changed since the last call; empty when none did in time.
+
+        A terminal snapshot is always delivered.
+        """
+        ...
+
+
+class TaskService(Protocol):
+    async def submit(
+        self, submission: TaskSubmission, image: bytes, mask: bytes | None
+    ) -> tuple[TaskSnapshot, bool]:
+        """Accept a task durably. The flag is False when the same task was accepted before (idempotent submit).
+
+        Raises ``TaskConflict`` (id in use for other content), ``QueueFull``.
+        """
+        ...
+
+    async def get(self, task_id: str) -> TaskSnapshot:
+        """Raises ``TaskNotFound``."""
+        ...
+
+    async def cancel(self, task_id: str) -> TaskSnapshot:
+        """Final at once. Raises ``TaskNotFound``, ``TaskFinished`` (completed or error)."""
+        ...
+
+    async def counts(self) -> TaskCounts: ...
+
+    async def result(self, task_id: str) -> JobResult:
+        """Raises ``TaskNotFound``, ``ResultNotReady``, ``ResultExpired``."""
+        ...
+
+    async def state(self) -> ServiceState: ...
+
+    def watch(self) -> Watch: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    inpainter: InpaintService
+    tasks: TaskService

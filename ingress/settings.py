@@ -1,0 +1,62 @@
+"""The only reader of the environment. Every variable of the settings table is a field here, named in lower case."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Device = Literal["cpu", "cuda", "mps"]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+
+
+def default_archive_dir() -> Path:
+    """The user's state folder, by the XDG base directory specification's default."""
+    return Path.home() / ".local" / "state" / "iopaint-serve" / "tasks"
+
+
+class Settings(BaseSettings):
+    """A variable set where the application is built beats the YAML's ``args``, which beat the default."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, env_ignore_empty=False, populate_by_name=True)
+
+    iopaint_host: str = Field("0.0.0.0", description="Address to listen on.")
+    iopaint_port: int = Field(8081, ge=1, le=65535, description="Port to listen on.")
+    iopaint_model: str = Field("lama", min_length=1, description="Default model.")
+    iopaint_device: Device = Field("cpu", description="Where models run: cpu, cuda or mps.")
+    iopaint_low_mem: bool = Field(True, description="Low-memory mode of the diffusion models.")
+    iopaint_cpu_offload: bool = Field(True, description="Diffusion models leave the GPU between their parts.")
+    iopaint_fallback_model: str = Field("cv2", description="Answers while the default model cannot; empty: none.")
+    iopaint_models: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Models that clients may name, comma separated; empty: default, fallback, weightless ones."
+    )
+    iopaint_fake_unit_s: float = Field(
+        0.05, ge=0, le=60, description="Seconds that one unit of the `fake` engine takes (demonstrations, load tests)."
+    )
+    max_image_size: int = Field(
+        2048, ge=64, description="Longest side, in pixels, of one pass of an engine; larger images run in windows."
+    )
+    max_file_size: int = Field(52_428_800, ge=1, description="Bytes of one decoded file.")
+    max_pixels: int = Field(64_000_000, ge=1, description="Pixels of an image; read from the header before decoding.")
+    max_regions: int = Field(1000, ge=1, description="Regions in one request.")
+    max_queued_tasks: int = Field(1000, ge=1, description="Tasks waiting; one more is refused with 429.")
+    request_timeout: float = Field(300, gt=0, description="Seconds after which a synchronous call ends with 504.")
+    log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING, ERROR or CRITICAL.")
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(("*",), description="Allowed origins, comma separated.")
+    hd_strategy: Literal["", "Original", "Crop", "Resize", "Auto"] = Field(
+        "", description="Overrules the strategy that clients send; empty: as the client says."
+    )
+    model_dir: Path | None = Field(None, description="Folder with weights files; searched first, and downloaded to.")
+    task_archive_url: str = Field("", description="Folder or URL where tasks are kept; empty: the user's state folder.")
+    task_retention_s: float = Field(86_400, gt=0, description="Seconds for which a finished task's result is kept.")
+    public_url: str = Field("", description="Base URL for links in answers; empty: from the request's headers.")
+
+    @field_validator("iopaint_models", "cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value

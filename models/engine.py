@@ -1,0 +1,55 @@
+"""The interface that every engine keeps: RGB in, RGB out, no wire types, no Ray, no files."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.job import DiffusionOptions
+
+Image = NDArray[np.uint8]
+"""RGB, shape ``(H, W, 3)``, uint8."""
+Mask = NDArray[np.uint8]
+"""Shape ``(H, W)``, uint8, exactly 0 or 255; 255 = remove."""
+OnStep = Callable[[int, int], None]
+"""``on_step(done, total)``: called after each unit of work, ``done`` rising to ``total``."""
+ShouldStop = Callable[[], bool]
+"""Asked between units; True ends the work with ``WorkCancelled``."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What an engine is, for ``GET /model`` and the response headers."""
+
+    name: str
+    device: str
+    weights_sha256: str | None = None
+    notes: tuple[str, ...] = ()
+    """Sentences about what is not as configured, e.g. a model that had to move from mps to the CPU."""
+
+
+class InpaintEngine(Protocol):
+    """One loaded model. ``run`` is called by one thread at a time."""
+
+    @property
+    def info(self) -> EngineInfo: ...
+
+    def steps(self, options: DiffusionOptions) -> int:
+        """Units of work that one ``run`` will report (1 for a single forward pass)."""
+        ...
+
+    def run(
+        self, image: Image, mask: Mask, options: DiffusionOptions, on_step: OnStep, should_stop: ShouldStop
+    ) -> Image:
+        """Fill the masked pixels of one window.
+
+        Returns an image of the same shape; pixels outside the mask may differ, the caller pastes under the mask only.
+        Raises ``WorkCancelled`` when ``should_stop`` turned true between two steps.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free memory; the engine is not used again."""
+        ...

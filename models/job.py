@@ -1,0 +1,84 @@
+"""What a client wants done to one image, as values. Serialised with pydantic's ``TypeAdapter`` into task records."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+from models.geometry import Region
+
+
+class HDStrategy(StrEnum):
+    """How an image larger than the engine likes is run. IOPaint's three, and ``Auto``, which plans windows."""
+
+    ORIGINAL = "Original"
+    CROP = "Crop"
+    RESIZE = "Resize"
+    AUTO = "Auto"
+
+
+@dataclass(frozen=True, slots=True)
+class HDOptions:
+    """Sizes in pixels, with IOPaint's meanings."""
+
+    strategy: HDStrategy = HDStrategy.AUTO
+    crop_trigger_size: int = 1280
+    crop_margin: int = 32
+    resize_limit: int = 1280
+
+
+@dataclass(frozen=True, slots=True)
+class DiffusionOptions:
+    """Parameters that only diffusion engines read. ``seed`` -1 means: any."""
+
+    prompt: str = ""
+    negative_prompt: str = ""
+    seed: int = -1
+    steps: int = 25
+    strength: float = 1.0
+    guidance_scale: float = 7.5
+    sampler: str = "ddim"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputOptions:
+    format: Literal["png", "jpeg", "webp"] = "png"
+    quality: int = 95
+    """1 to 100; WebP at 100 is lossless, PNG ignores it."""
+
+
+@dataclass(frozen=True, slots=True)
+class InpaintJob:
+    """``regions`` None means: a mask image was sent instead. ``model`` None means: the service's default."""
+
+    regions: tuple[Region, ...] | None
+    model: str | None = None
+    hd: HDOptions = field(default_factory=HDOptions)
+    diffusion: DiffusionOptions = field(default_factory=DiffusionOptions)
+    output: OutputOptions = field(default_factory=OutputOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class JobStats:
+    """What was really done, for headers, ``processing_stats`` and the record of a task's result."""
+
+    media_type: str
+    width: int
+    height: int
+    regions_processed: int
+    total_area: int
+    """Masked pixels (each counted once)."""
+    processing_time_s: float
+    model: str
+    """Name of the engine that did the work."""
+    hd_strategy: str
+    """The strategy that was really used."""
+    notes: tuple[str, ...] = ()
+    """Sentences: where less or other than asked was done."""
+    stage_times_s: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    data: bytes
+    """The encoded picture."""
+    stats: JobStats

@@ -1,0 +1,173 @@
+"""One job from bytes to bytes: decode, mask, plan, run, blend, encode. Reports units as they end; stops when told."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from models import blending, codec
+from models.crops import Plan, Window, plan
+from models.engine import Image, InpaintEngine, Mask, ShouldStop
+from models.errors import WorkCancelled
+from models.geometry import Box
+from models.job import DiffusionOptions, InpaintJob, JobResult, JobStats
+from models.masks import region_boxes, regions_to_mask
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressEvent:
+    """``stage``: preparing, masking, inpainting or finalizing. Units are those of the stage."""
+
+    stage: str
+    units_done: int
+    units_total: int
+    regions_done: int = 0
+
+
+OnProgress = Callable[[ProgressEvent], None]
+
+
+def process(
+    job: InpaintJob,
+    image: bytes,
+    mask: bytes | None,
+    engine: InpaintEngine,
+    *,
+    max_pixels: int,
+    max_window_px: int,
+    on_progress: OnProgress,
+    should_stop: ShouldStop,
+) -> JobResult:
+    """Do a whole job. ``max_window_px`` bounds the longest side of one pass of the engine.
+
+    Raises any of ``models.errors``; ``WorkCancelled`` within one unit after ``should_stop`` turned true.
+    """
+    clock = _Clock()
+    with clock.stage("decode"):
+        decoded = codec.decode(image, max_pixels=max_pixels)
+    _checkpoint(should_stop)
+    on_progress(ProgressEvent("preparing", 1, 1))
+    height, width = decoded.rgb.shape[:2]
+    with clock.stage("mask"):
+        if job.regions is not None:
+            array, boxes = regions_to_mask(job.regions, width, height), region_boxes(job.regions, width, height)
+        else:
+            array, boxes = codec.decode_mask(mask or b"", width=width, height=height, max_pixels=max_pixels), []
+        planned = plan(array, job.hd, max_window_px)
+    _checkpoint(should_stop)
+    on_progress(ProgressEvent("masking", 1, 1))
+    with clock.stage("inpaint"):
+        filled = inpaint_array(decoded.rgb, array, planned, boxes, job.diffusion, engine, on_progress, should_stop)
+    _checkpoint(should_stop)
+    with clock.stage("encode"):
+        data, media_type, notes = codec.encode(filled, decoded, job.output)
+    on_progress(ProgressEvent("finalizing", 1, 1, len(boxes)))
+    return JobResult(
+        data,
+        JobStats(
+            media_type=media_type,
+            width=width,
+            height=height,
+            regions_processed=len(boxes),
+            total_area=int(np.count_nonzero(array)),
+            processing_time_s=round(clock.total_s(), 4),
+            model=engine.info.name,
+            hd_strategy=planned.strategy.value,
+            notes=decoded.notes + planned.notes + notes,
+            stage_times_s=clock.times_s,
+        ),
+    )
+
+
+def inpaint_array(
+    image: Image,
+    mask: Mask,
+    planned: Plan,
+    regions: list[Box],
+    options: DiffusionOptions,
+    engine: InpaintEngine,
+    on_progress: OnProgress,
+    should_stop: ShouldStop,
+) -> Image:
+    """Run the plan's windows. Every pixel outside the mask stays as it is in ``image``, which is not changed."""
+    canvas = image.copy()
+    steps = engine.steps(options)
+    total = steps * len(planned.windows)
+    for index, window in enumerate(planned.windows):
+        _checkpoint(should_stop)
+        before = steps * index
+        done_before = _regions_done(regions, planned.windows[index:])
+
+        def on_step(done: int, _: int, before: int = before, regions_done: int = done_before) -> None:
+            if before + done < total:  # the very last unit is reported once its pixels are pasted
+                on_progress(ProgressEvent("inpainting", before + done, total, regions_done))
+
+        source = canvas if planned.chained else image
+        filled = _run(source, mask, window, planned.scale_to, options, engine, on_step, should_stop)
+        blending.paste(canvas, filled, mask, window)
+        regions_done = _regions_done(regions, planned.windows[index + 1 :])
+        on_progress(ProgressEvent("inpainting", before + steps, total, regions_done))
+    return canvas
+
+
+def _run(
+    image: Image,
+    mask: Mask,
+    window: Window,
+    scale_to: int | None,
+    options: DiffusionOptions,
+    engine: InpaintEngine,
+    on_step: Callable[[int, int], None],
+    should_stop: ShouldStop,
+) -> Image:
+    box = window.box
+    crop = np.ascontiguousarray(image[box.top : box.bottom, box.left : box.right])
+    hole = np.ascontiguousarray(mask[box.top : box.bottom, box.left : box.right])
+    if scale_to is None:
+        return engine.run(crop, hole, options, on_step, should_stop)
+    small, small_hole = _shrink(crop, scale_to), _shrink(hole, scale_to)
+    filled = engine.run(small, small_hole, options, on_step, should_stop)
+    # As IOPaint does: blended by the shrunk (soft) mask in floats, then enlarged.
+    weight = small_hole[:, :, np.newaxis] / 255
+    blended = filled * weight + small * (1 - weight)
+    enlarged = cv2.resize(blended, (box.width, box.height), interpolation=cv2.INTER_CUBIC)
+    return np.clip(enlarged, 0, 255).astype(np.uint8)
+
+
+def _shrink(array: Image, longest: int) -> Image:
+    height, width = array.shape[:2]
+    ratio = longest / max(height, width)
+    size = (int(width * ratio + 0.5), int(height * ratio + 0.5))
+    return cv2.resize(array, size, interpolation=cv2.INTER_CUBIC).astype(np.uint8, copy=False)
+
+
+def _regions_done(regions: list[Box], left: tuple[Window, ...]) -> int:
+    """Regions that no window still to come will touch."""
+    return sum(not any(_overlap(region, window.core) for window in left) for region in regions)
+
+
+def _overlap(a: Box, b: Box) -> bool:
+    return a.left < b.right and b.left < a.right and a.top < b.bottom and b.top < a.bottom
+
+
+def _checkpoint(should_stop: ShouldStop) -> None:
+    if should_stop():
+        raise WorkCancelled("Cancelled between two units.")
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.times_s: dict[str, float] = {}
+        self._start = time.perf_counter()
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.times_s[name] = round(time.perf_counter() - start, 4)
+
+    def total_s(self) -> float:
+        return time.perf_counter() - self._start

@@ -1,0 +1,41 @@
+"""Names to engines: one table, everything heavy imported only when it is loaded."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.engine import InpaintEngine
+from models.errors import UnknownModel
+from models.weights import WeightsStore
+
+WEIGHTLESS = ("cv2", "fake")
+WITH_WEIGHTS = ("lama", "anime-lama")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """``device``: cpu, cuda or mps. ``fake_unit_s``: seconds per unit of the ``fake`` engine."""
+
+    device: str
+    model_dir: str | None = None
+    fake_unit_s: float = 0.05
+
+
+def known_models() -> tuple[str, ...]:
+    return WITH_WEIGHTS + WEIGHTLESS
+
+
+def load_engine(name: str, config: EngineConfig) -> InpaintEngine:
+    """Blocking; may download. Raises ``UnknownModel``, ``ModelUnavailable``."""
+    if name == "cv2":
+        from models.engines.opencv import OpenCVEngine
+
+        return OpenCVEngine()
+    if name == "fake":
+        from models.engines.fake import FakeEngine
+
+        return FakeEngine(config.fake_unit_s)
+    if name in WITH_WEIGHTS:
+        from models.engines.iopaint import load_lama
+
+        return load_lama(name, config.device, WeightsStore(Path(config.model_dir) if config.model_dir else None))
+    raise UnknownModel(f"The model {name} is unknown. Known are: {', '.join(known_models())}.", field="model")
