@@ -1,17 +1,18 @@
 """What the deployments are told when they are built. Frozen values; nothing here reads the environment."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 NAMESPACE = "serve"
 
 
 @dataclass(frozen=True, slots=True)
 class TrackerConfig:
-    """The task tracker. ``actor_name`` carries the application's name and the code version."""
+    """The task tracker. ``version`` stands for code and settings: another one is another actor."""
 
-    actor_name: str
-    app_name: str
     archive_url: str
+    version: str
+    app_name: str = ""
     retention_s: float = 86_400.0
     max_queued: int = 1000
     max_attempts: int = 3
@@ -20,7 +21,13 @@ class TrackerConfig:
     slots_per_replica: int = 4
     callback_secret: str = ""
     callback_allowed_hosts: tuple[str, ...] = ()
-    log_level: str = "INFO"
+
+    @property
+    def actor_name(self) -> str:
+        return f"TaskTracker:{self.app_name}:{self.version}"
+
+    def for_app(self, app_name: str) -> Self:
+        return replace(self, app_name=app_name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,4 +47,3 @@ class InpainterConfig:
     """Threads that decode, encode and wait for the engine; at least the deployment's ``max_ongoing_requests``."""
     download_patience_s: float = 30.0
     """After so long without the default model, the fallback answers."""
-    log_level: str = "INFO"

@@ -59,6 +59,10 @@ class Inpainter:
         loop = asyncio.get_running_loop()
         self._loops = [loop.create_task(self._room.run()), loop.create_task(self._report_loop())]
 
+    @property
+    def started(self) -> bool:
+        return bool(self._loops)
+
     async def inpaint(self, job: InpaintJob, image: bytes, mask: bytes | None) -> JobResult:
         """A synchronous call. Cancelling it (the client is gone, the deadline passed) stops the work."""
         return await self._process(job, image, mask, Priority.INTERACTIVE, threading.Event(), _ignore)

@@ -72,7 +72,14 @@ class TaskService(Protocol):
     def watch(self) -> Watch: ...
 
 
+class CallbackCheck(Protocol):
+    async def __call__(self, url: str) -> object:
+        """Raises ``InvalidField`` naming ``callback_url`` when the service may not call that address."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     inpainter: InpaintService
     tasks: TaskService
+    check_callback: CallbackCheck

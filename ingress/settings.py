@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 Device = Literal["cpu", "cuda", "mps"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
@@ -49,9 +49,25 @@ class Settings(BaseSettings):
     model_dir: Path | None = Field(None, description="Folder with weights files; searched first, and downloaded to.")
     task_archive_url: str = Field("", description="Folder or URL where tasks are kept; empty: the user's state folder.")
     task_retention_s: float = Field(86_400, gt=0, description="Seconds for which a finished task's result is kept.")
+    callback_secret: str = Field("", description="Signs callbacks (Standard Webhooks); empty: unsigned.")
+    callback_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Where callbacks may go: names, *.wildcards, networks, comma separated; empty: not loopback."
+    )
     public_url: str = Field("", description="Base URL for links in answers; empty: from the request's headers.")
 
-    @field_validator("iopaint_models", "cors_origins", mode="before")
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment beats the arguments (the YAML's ``args``); nothing else is read."""
+        return env_settings, init_settings
+
+    @field_validator("iopaint_models", "cors_origins", "callback_allowed_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

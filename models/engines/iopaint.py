@@ -54,8 +54,8 @@ def load_lama(name: str, device: str, store: WeightsStore) -> IOPaintEngine:
     import iopaint.model.lama as lama
 
     # As iopaint/api.py does: the profiling executor makes the second run of every new shape slow.
-    torch._C._jit_set_profiling_executor(False)  # type: ignore[attr-defined]
-    torch._C._jit_set_profiling_mode(False)  # type: ignore[attr-defined]
+    torch._C._jit_set_profiling_executor(False)
+    torch._C._jit_set_profiling_mode(False)
     classes: dict[str, tuple[Any, str]] = {"lama": (lama.LaMa, "LAMA"), "anime-lama": (lama.AnimeLaMa, "ANIME_LAMA")}
     model_class, prefix = classes[name]
     url_name = f"{prefix}_MODEL_URL"

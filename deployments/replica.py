@@ -1,0 +1,38 @@
+"""The Serve class of a model replica: composes ``Inpainter`` inside the replica's process."""
+
+from typing import Any
+
+from ray import serve
+
+from deployments.actor import connect
+from deployments.config import InpainterConfig, TrackerConfig
+from deployments.engine_room import EngineRoom
+from deployments.inpainter import Inpainter
+from deployments.task_archive import TaskArchive, open_store
+from deployments.task_client import ActorLink
+from models.engine import InpaintEngine
+from models.registry import EngineConfig, load_engine
+
+
+class InpainterReplica(Inpainter):
+    """Undecorated on purpose: only the builder makes deployments."""
+
+    def __init__(self, config: InpainterConfig, tracker: TrackerConfig) -> None:
+        context = serve.get_replica_context()
+        engine_config = EngineConfig(config.device, config.model_dir, config.fake_unit_s)
+
+        def load(name: str) -> InpaintEngine:
+            return load_engine(name, engine_config)
+
+        super().__init__(
+            config,
+            EngineRoom(config, load),
+            TaskArchive(open_store(tracker.archive_url)),
+            ActorLink(connect(tracker.for_app(context.app_name))),
+            context.replica_id.unique_id,
+        )
+
+    async def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """Called once the event loop runs, and on every change of ``user_config``."""
+        if not self.started:
+            self.start()

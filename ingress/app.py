@@ -1,0 +1,44 @@
+"""The FastAPI application, testable without Ray."""
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from ingress import docs, errors, openapi
+from ingress.config import NAME, VERSION, AppConfig
+from ingress.limits import BodyLimit, RequestId
+from ingress.routes import inpaint, progress, service, tasks
+from ingress.services import Services
+
+_EXPOSED = [
+    "X-Processing-Time", "X-Timestamp", "X-Model", "X-HD-Strategy", "X-Regions-Count", "X-Total-Area", "X-Notes",
+    "X-Request-ID", "Retry-After", "Content-Disposition",
+]  # fmt: skip
+_OVERHEAD_BYTES = 1_048_576
+
+
+def create_app(services: Services, config: AppConfig) -> FastAPI:
+    app = FastAPI(
+        title=NAME,
+        version=VERSION,
+        description="Removes text (and anything else) from images: send an image and boxes, get the picture back.",
+        docs_url=None,
+        redoc_url=None,
+    )
+    for module in (service, inpaint, tasks, progress):
+        app.include_router(module.build(services, config))
+    docs.install(app)
+    openapi.install(app)
+    errors.install(app)
+    # The last added is the outermost: the request id must be there for every answer, also a refusal.
+    # Two files at most, as base64: four bytes for three.
+    app.add_middleware(BodyLimit, max_bytes=2 * config.max_file_size * 4 // 3 + _OVERHEAD_BYTES)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=list(config.cors_origins),
+        allow_credentials="*" not in config.cors_origins,
+        allow_methods=["*"],
+        allow_headers=["*"],
+        expose_headers=_EXPOSED,
+    )
+    app.add_middleware(RequestId)
+    return app

@@ -1,0 +1,64 @@
+"""Composition root: settings become the Serve application. The only place that makes deployments.
+
+``import_path: ingress.builder:build``. The YAML's ``args`` are fields of ``Settings``; unknown ones are refused.
+"""
+
+import hashlib
+
+from ray import serve
+from ray.serve import Application
+
+from deployments.config import InpainterConfig, TrackerConfig
+from deployments.replica import InpainterReplica
+from ingress.config import VERSION, AppConfig
+from ingress.deployment import IngressReplica
+from ingress.settings import Settings, default_archive_dir
+
+_SLOTS = 4
+
+
+def build(args: Settings) -> Application:
+    """Every option that follows from the device is set here: one in the YAML would replace them all."""
+    inpainter = serve.deployment(
+        InpainterReplica,
+        name="Inpainter",
+        ray_actor_options={"num_cpus": 1, "num_gpus": 1 if args.iopaint_device == "cuda" else 0},
+        max_ongoing_requests=_SLOTS,
+        # Serve calls `reconfigure`, which starts the replica's loops, only when there is a user_config.
+        user_config={},
+    )
+    # Ours to decorate here: the late-bound form builds the application in the replica, nothing is pickled.
+    ingress = serve.deployment(
+        serve.ingress()(IngressReplica), name="Ingress", ray_actor_options={"num_cpus": 0.1}, max_ongoing_requests=1000
+    )
+    tracker = tracker_config(args)
+    bound = inpainter.bind(inpainter_config(args), tracker)
+    return ingress.bind(bound, AppConfig.from_settings(args), tracker)
+
+
+def inpainter_config(settings: Settings) -> InpainterConfig:
+    return InpainterConfig(
+        model=settings.iopaint_model,
+        fallback_model=settings.iopaint_fallback_model,
+        device=settings.iopaint_device,
+        low_mem=settings.iopaint_low_mem,
+        cpu_offload=settings.iopaint_cpu_offload,
+        model_dir=str(settings.model_dir) if settings.model_dir else None,
+        fake_unit_s=settings.iopaint_fake_unit_s,
+        max_pixels=settings.max_pixels,
+        max_window_px=settings.max_image_size,
+    )
+
+
+def tracker_config(settings: Settings) -> TrackerConfig:
+    # An actor found by name keeps the arguments of its creator, so other settings need another name.
+    digest = hashlib.sha256(f"{VERSION} {settings.model_dump_json()}".encode()).hexdigest()
+    return TrackerConfig(
+        archive_url=settings.task_archive_url or str(default_archive_dir()),
+        version=digest[:12],
+        retention_s=settings.task_retention_s,
+        max_queued=settings.max_queued_tasks,
+        slots_per_replica=_SLOTS,
+        callback_secret=settings.callback_secret,
+        callback_allowed_hosts=settings.callback_allowed_hosts,
+    )

@@ -1,0 +1,33 @@
+"""The Serve class of the edge: receives handles and configs, exposes the ASGI application."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from ray import serve
+from ray.serve.handle import DeploymentHandle
+
+from deployments.actor import connect
+from deployments.callback_policy import CallbackPolicy
+from deployments.config import TrackerConfig
+from deployments.inpaint_client import InpaintClient
+from deployments.task_archive import TaskArchive, open_store
+from deployments.task_client import TaskClient
+from ingress.app import create_app
+from ingress.config import AppConfig
+from ingress.services import Services
+
+
+class IngressReplica:
+    """Undecorated on purpose: only the builder makes deployments."""
+
+    def __init__(self, inpainter: DeploymentHandle[Any], config: AppConfig, tracker: TrackerConfig) -> None:
+        app_name = serve.get_replica_context().app_name
+        self._config = config
+        self._services = Services(
+            inpainter=InpaintClient(inpainter, config.request_timeout_s),
+            tasks=TaskClient(connect(tracker.for_app(app_name)), TaskArchive(open_store(tracker.archive_url))),
+            check_callback=CallbackPolicy(tracker.callback_allowed_hosts).check,
+        )
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        return create_app(self._services, self._config)

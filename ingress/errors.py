@@ -1,0 +1,104 @@
+"""Errors become answers: one table from code to status, one shape for every body."""
+
+import logging
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+
+from models.errors import InvalidField, TextRemovalError
+
+log = logging.getLogger("ray.serve")
+
+
+class UnreadableBody(TextRemovalError):
+    """Not JSON, not a form, or not base64."""
+
+    code = "unreadable_body"
+
+
+class UnsupportedContentType(TextRemovalError):
+    code = "unsupported_content_type"
+
+
+class BodyTooLarge(TextRemovalError):
+    code = "body_too_large"
+
+
+STATUS: dict[str, int] = {
+    "unreadable_body": 400,
+    "invalid_image": 400,
+    "task_not_found": 404,
+    "task_conflict": 409,
+    "task_finished": 409,
+    "result_not_ready": 409,
+    "result_expired": 410,
+    "image_too_large": 413,
+    "body_too_large": 413,
+    "unsupported_format": 415,
+    "unsupported_content_type": 415,
+    "invalid_field": 422,
+    "unknown_model": 422,
+    "queue_full": 429,
+    "cancelled": 499,
+    "internal_error": 500,
+    "model_unavailable": 503,
+    "service_unavailable": 503,
+    "request_timeout": 504,
+}
+_RETRY_AFTER_S = {429: 5.0, 503: 5.0}
+_HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
+
+
+def respond(request: Request, status: int, code: str, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """The one error shape. ``detail`` is what the original's clients read."""
+    request_id = request.scope.get("state", {}).get("request_id", "")
+    body = {"detail": detail, "error": code, "request_id": request_id}
+    return JSONResponse(body, status, headers)
+
+
+def invalid_field(errors: Sequence[Any]) -> InvalidField:
+    """The first of pydantic's errors as one sentence that names the field."""
+    first = errors[0]
+    name = ""
+    for part in first["loc"]:
+        if part in ("body", "query", "path", "rect", "polygon"):
+            continue
+        name += f"[{part}]" if isinstance(part, int) else f".{part}" if name else str(part)
+    return InvalidField(f"{name or 'body'}: {first['msg']}.", field=name or "body")
+
+
+def install(app: FastAPI) -> None:
+    """Register the handlers."""
+
+    async def known(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, TextRemovalError)
+        status = STATUS[error.code]
+        headers = {}
+        if status in _RETRY_AFTER_S:
+            headers["Retry-After"] = str(math.ceil(error.details.get("retry_after_s", _RETRY_AFTER_S[status])))
+        return respond(request, status, error.code, error.message, headers)
+
+    async def invalid(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError | ValidationError)
+        return await known(request, invalid_field(error.errors()))
+
+    async def http(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        code = _HTTP_CODES.get(error.status_code, "http_error")
+        return respond(request, error.status_code, code, str(error.detail), dict(error.headers or {}))
+
+    async def unknown(request: Request, error: Exception) -> JSONResponse:
+        # A process border: the cause goes to the log, never to the client.
+        log.error("unexpected error", exc_info=error, extra={"path": request.url.path})
+        return respond(request, 500, "internal_error", "An internal error occurred. The request id ties it to the logs.")
+
+    app.add_exception_handler(TextRemovalError, known)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(Exception, unknown)

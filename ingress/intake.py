@@ -1,0 +1,131 @@
+"""Bodies become requests: JSON with base64, or a form with files. Heavy parsing happens off the event loop."""
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from fastapi import Request
+from pydantic import TypeAdapter, ValidationError
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+
+from ingress.config import AppConfig
+from ingress.errors import BodyTooLarge, UnreadableBody, UnsupportedContentType, invalid_field
+from ingress.schemas.requests import Parameters
+from models import codec
+from models.errors import InvalidField, UnknownModel
+from models.job import InpaintJob
+from models.masks import region_boxes
+
+P = TypeVar("P", bound=Parameters)
+_JOB = TypeAdapter(InpaintJob)
+_FILES = ("image", "mask")
+
+
+@dataclass(frozen=True, slots=True)
+class Intake(Generic[P]):
+    """A checked request: the job, and the files as they were sent."""
+
+    request: P
+    job: InpaintJob
+    image: bytes
+    mask: bytes | None
+
+    def content_sha256(self) -> str:
+        """Of everything that decides the result."""
+        digest = hashlib.sha256(_JOB.dump_json(self.job))
+        for data in (self.image, self.mask or b""):
+            digest.update(hashlib.sha256(data).digest())
+        return digest.hexdigest()
+
+
+async def read(request: Request, schema: type[P], config: AppConfig) -> Intake[P]:
+    """Raises what is wrong with the body: 400, 413, 415 or 422."""
+    content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if content_type == "multipart/form-data":
+        fields, files = await _form(request)
+        return await asyncio.to_thread(_check, schema, fields, files, config)
+    if content_type != "application/json" and not content_type.endswith("+json"):
+        raise UnsupportedContentType("Send application/json or multipart/form-data as the Content-Type.")
+    body = await request.body()
+    return await asyncio.to_thread(_check_json, schema, body, config)
+
+
+async def _form(request: Request) -> tuple[dict[str, Any], dict[str, bytes]]:
+    fields: dict[str, Any] = {}
+    files: dict[str, bytes] = {}
+    try:
+        async with request.form(max_files=4, max_fields=100, max_part_size=1_048_576) as form:
+            for name, value in form.items():
+                if isinstance(value, UploadFile):
+                    files[name] = await value.read()
+                else:
+                    fields[name] = value
+    except HTTPException as error:
+        raise UnreadableBody(f"The form could not be read: {error.detail}") from error
+    return fields, files
+
+
+def _check_json(schema: type[P], body: bytes, config: AppConfig) -> Intake[P]:
+    try:
+        parsed = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableBody("The body is not valid JSON.") from error
+    if not isinstance(parsed, dict):
+        raise InvalidField("body: a JSON object is expected.", field="body")
+    files = {}
+    for name in _FILES:
+        if name in schema.model_fields and isinstance(parsed.get(name), str):
+            files[name] = _base64(name, parsed[name])
+            parsed[name] = ""
+    return _check(schema, parsed, files, config)
+
+
+def _check(schema: type[P], fields: dict[str, Any], files: dict[str, bytes], config: AppConfig) -> Intake[P]:
+    if isinstance(fields.get("regions"), str):
+        try:
+            fields["regions"] = json.loads(fields["regions"])
+        except (ValueError, RecursionError) as error:
+            raise InvalidField("regions: a JSON list is expected.", field="regions") from error
+    needed = [name for name in _FILES if name in schema.model_fields]
+    for name in needed:
+        if len(files.get(name, b"")) > config.max_file_size:
+            raise BodyTooLarge(f"{name}: the file is too large: at most {config.max_file_size} bytes (MAX_FILE_SIZE).")
+        if name in files:
+            fields[name] = ""
+    _count_regions(fields.get("regions"), config)
+    try:
+        request = schema.model_validate(fields)
+    except ValidationError as error:
+        raise invalid_field(error.errors()) from error
+    for name in needed:
+        if name not in files:
+            raise InvalidField(f"{name}: a file is expected.", field=name)
+    if request.model is not None and request.model not in config.models:
+        raise UnknownModel(f"model: {request.model!r} is not offered. Offered are: {', '.join(config.models)}.")
+    intake = Intake(request, request.job(config.hd_strategy), files["image"], files.get("mask"))
+    header = codec.probe(intake.image, max_pixels=config.max_pixels)
+    if intake.job.regions is not None:
+        region_boxes(intake.job.regions, header.width, header.height)
+    return intake
+
+
+def _count_regions(regions: Any, config: AppConfig) -> None:
+    if isinstance(regions, list) and len(regions) > config.max_regions:
+        raise InvalidField(f"regions: at most {config.max_regions} are allowed, got {len(regions)}.", field="regions")
+
+
+def _base64(name: str, text: str) -> bytes:
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    try:
+        data = base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise UnreadableBody(f"{name}: not valid base64.") from error
+    if not data:
+        raise UnreadableBody(f"{name}: empty.")
+    return data

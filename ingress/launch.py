@@ -1,0 +1,110 @@
+"""`scripts/serve`: checks the settings, starts `serve run`, says what happens, ends it cleanly."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import FrameType
+
+import httpx
+import yaml
+from pydantic import ValidationError
+
+from ingress.settings import Settings
+
+_CONFIG = Path(__file__).parent.parent / "serve_config.yaml"
+
+
+def main() -> int:
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]).upper() if first["loc"] else "settings"
+        print(f"{name}={first['input']!r} is not allowed: {first['msg']}.", file=sys.stderr)
+        return 2
+    if _port_taken(settings.iopaint_host, settings.iopaint_port):
+        print(f"Port {settings.iopaint_port} is in use. Set IOPAINT_PORT to a free one.", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory(prefix="iopaint-") as folder:
+        config = _rendered(settings, Path(folder))
+        print(f"Starting Ray Serve with the model {settings.iopaint_model} on {settings.iopaint_device} ...", flush=True)
+        command = [str(Path(sys.executable).parent / "serve"), "run", str(config)]
+        # Its own session: Ctrl-C reaches this process only, which then ends the whole in order.
+        child = subprocess.Popen(command, start_new_session=True, env=_environment())
+        return _supervise(child, settings)
+
+
+def _supervise(child: subprocess.Popen[bytes], settings: Settings) -> int:
+    asked_to_stop = False
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal asked_to_stop
+        if not asked_to_stop:
+            asked_to_stop = True
+            print("Stopping ...", flush=True)
+            child.send_signal(signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    announced = ""
+    while child.poll() is None:
+        if announced != "ready":
+            announced = _announce(settings, announced)
+        time.sleep(0.5)
+    return 0 if asked_to_stop else child.returncode
+
+
+def _announce(settings: Settings, before: str) -> str:
+    """Print news of the start, once each; ``ready`` when it is over."""
+    base = f"http://127.0.0.1:{settings.iopaint_port}"
+    try:
+        health = httpx.get(f"{base}/api/v1/health", timeout=2.0, trust_env=False)
+        state = health.json()
+    except (httpx.HTTPError, ValueError):
+        return before
+    if not isinstance(state, dict) or "status" not in state:
+        return before
+    if health.status_code == 200:
+        for sentence in state["degraded"]:
+            print(f"Note: {sentence}")
+        print(f"Ready. API: {base}/api/v1  Documentation: {base}/docs  Health: {base}/api/v1/health", flush=True)
+        return "ready"
+    news = f"{state['status']}: {state['message']}"
+    if news != before:
+        print(news, flush=True)
+    return news
+
+
+def _rendered(settings: Settings, folder: Path) -> Path:
+    config = yaml.safe_load(_CONFIG.read_text())
+    config["http_options"] |= {"host": settings.iopaint_host, "port": settings.iopaint_port}
+    path = folder / "serve_config.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def _environment() -> dict[str, str]:
+    """For the child: no statistics sent, one local cluster without tokens unless the operator says otherwise."""
+    defaults = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled", "RAY_DEDUP_LOGS": "0"}
+    root = str(_CONFIG.parent)
+    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    return defaults | dict(os.environ) | {"PYTHONPATH": path}
+
+
+def _port_taken(host: str, port: int) -> bool:
+    # Serve's proxies share a port silently (SO_REUSEPORT), so a second service would split the traffic.
+    with socket.socket() as probe:
+        try:
+            probe.bind((host if host != "localhost" else "127.0.0.1", port))
+        except OSError:
+            return True
+    return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

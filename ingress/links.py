@@ -1,0 +1,23 @@
+"""Absolute links in answers, as the client can reach them."""
+
+from starlette.requests import HTTPConnection
+
+
+def base_url(connection: HTTPConnection, public_url: str) -> str:
+    """``PUBLIC_URL`` if set, else from X-Forwarded-Proto/Host/Prefix, else Host and root path. No trailing slash."""
+    if public_url:
+        return public_url
+    headers = connection.headers
+    proto = _first(headers.get("x-forwarded-proto")) or connection.url.scheme.replace("ws", "http")
+    host = _first(headers.get("x-forwarded-host")) or headers.get("host", "localhost")
+    prefix = _first(headers.get("x-forwarded-prefix")) or connection.scope.get("root_path", "")
+    return f"{proto}://{host}{prefix}".rstrip("/")
+
+
+def websocket_url(connection: HTTPConnection, public_url: str, task_id: str) -> str:
+    base = base_url(connection, public_url)
+    return f"ws{base.removeprefix('http')}/api/v1/ws/progress/{task_id}"
+
+
+def _first(value: str | None) -> str:
+    return value.split(",")[0].strip() if value else ""

@@ -1,0 +1,196 @@
+"""Domain to wire: the only maker of response bodies, headers and WebSocket messages."""
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from deployments.tasks import ServiceState, TaskCounts, TaskSnapshot, TaskStatus
+from ingress.config import NAME, VERSION, AppConfig
+from ingress.schemas import responses as wire
+from models.job import JobStats
+
+_SUFFIX = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
+RESULT_PATH = "/api/v1/task-result/"
+
+
+def timestamp(epoch_s: float | None = None) -> str:
+    """ISO 8601, UTC; now when nothing is given."""
+    return datetime.fromtimestamp(time.time() if epoch_s is None else epoch_s, UTC).isoformat()
+
+
+def _optional(epoch_s: float | None) -> str | None:
+    return None if epoch_s is None else timestamp(epoch_s)
+
+
+def root(config: AppConfig) -> wire.RootBody:
+    return wire.RootBody(
+        name=NAME,
+        version=VERSION,
+        status="running",
+        docs="/docs",
+        health="/api/v1/health",
+        model=config.model,
+        device=config.device,
+    )
+
+
+def health(state: ServiceState) -> wire.HealthBody:
+    return wire.HealthBody(
+        status=state.status,
+        message=state.message,
+        timestamp=timestamp(),
+        version=VERSION,
+        degraded=list(state.degraded),
+        diagnostics=state.diagnostics,
+    )
+
+
+def model(state: ServiceState, config: AppConfig) -> wire.ModelBody:
+    return wire.ModelBody(
+        name=state.engine or config.model,
+        device=state.device or config.device,
+        status=state.model_status,
+        parameters={"configured_model": config.model, "weights_sha256": state.weights_sha256},
+    )
+
+
+def info(state: ServiceState, config: AppConfig) -> wire.InfoBody:
+    return wire.InfoBody(
+        name=NAME,
+        version=VERSION,
+        model=model(state, config),
+        capabilities=["mask", "regions", "polygons", "async", "progress", "cancel", "callback", "multipart"],
+        models=list(config.models),
+        limits=wire.LimitsBody(
+            max_image_size=config.max_image_size,
+            max_pixels=config.max_pixels,
+            max_file_size=config.max_file_size,
+            request_timeout=config.request_timeout_s,
+            supported_formats=list(config.supported_formats),
+        ),
+    )
+
+
+def image_headers(stats: JobStats, with_regions: bool) -> dict[str, str]:
+    headers = {
+        "X-Processing-Time": f"{stats.processing_time_s:.3f}",
+        "X-Timestamp": timestamp(),
+        "X-Model": stats.model,
+        "X-HD-Strategy": stats.hd_strategy,
+        "Content-Disposition": f"inline; filename=inpainted.{_SUFFIX[stats.media_type]}",
+    }
+    if with_regions:
+        headers |= {"X-Regions-Count": str(stats.regions_processed), "X-Total-Area": str(stats.total_area)}
+    if stats.notes:
+        headers["X-Notes"] = " ".join(stats.notes)
+    return headers
+
+
+def stats_json(stats: JobStats) -> wire.JsonBody:
+    return wire.JsonBody(
+        success=True,
+        message=f"Removed text from {stats.regions_processed} regions",
+        processing_stats=wire.StatsBody(
+            regions_processed=stats.regions_processed,
+            total_area=stats.total_area,
+            processing_time=stats.processing_time_s,
+            image_dimensions=wire.DimensionsBody(width=stats.width, height=stats.height),
+            model=stats.model,
+            hd_strategy=stats.hd_strategy,
+            notes=list(stats.notes),
+            stage_times=stats.stage_times_s,
+        ),
+        timestamp=timestamp(),
+    )
+
+
+def accepted(snapshot: TaskSnapshot, estimated_s: float | None, websocket_url: str) -> wire.AcceptedBody:
+    return wire.AcceptedBody(
+        task_id=snapshot.task_id,
+        status=snapshot.status.value,
+        message=snapshot.message,
+        estimated_time=estimated_s,
+        websocket_url=websocket_url if snapshot.enable_progress else None,
+    )
+
+
+def task(snapshot: TaskSnapshot, base_url: str) -> wire.TaskBody:
+    done = snapshot.status is TaskStatus.COMPLETED
+    return wire.TaskBody(
+        task_id=snapshot.task_id,
+        status=snapshot.status.value,
+        stage=snapshot.stage.value if snapshot.stage else None,
+        overall_progress=snapshot.overall_progress,
+        stage_progress=snapshot.stage_progress,
+        current_region=snapshot.current_region,
+        total_regions=snapshot.total_regions,
+        message=snapshot.message,
+        elapsed_time=round(snapshot.elapsed_s(time.time()), 3),
+        estimated_remaining=snapshot.estimated_remaining_s,
+        created_at=timestamp(snapshot.created_at),
+        started_at=_optional(snapshot.started_at),
+        completed_at=_optional(snapshot.completed_at),
+        error_message=snapshot.error_message,
+        error=snapshot.error_code,
+        queue_position=snapshot.queue_position,
+        result_url=f"{base_url}{RESULT_PATH}{snapshot.task_id}" if done else None,
+    )
+
+
+def cancelled(snapshot: TaskSnapshot) -> wire.CancelBody:
+    return wire.CancelBody(
+        task_id=snapshot.task_id,
+        status=snapshot.status.value,
+        message=snapshot.message,
+        units_done=snapshot.units_done,
+        units_total=snapshot.units_total,
+    )
+
+
+def tasks(counts: TaskCounts) -> wire.TasksBody:
+    active = counts.pending + counts.preparing + counts.processing
+    return wire.TasksBody(
+        total_tasks=active + counts.completed + counts.error + counts.cancelled,
+        active_tasks=active,
+        completed_tasks=counts.completed,
+        error_tasks=counts.error,
+        pending_tasks=counts.pending,
+        cancelled_tasks=counts.cancelled,
+        max_queued_tasks=counts.max_queued,
+        estimated_wait=counts.estimated_wait_s,
+        active_task_ids=list(counts.active_task_ids),
+    )
+
+
+def message(kind: str, **fields: Any) -> dict[str, Any]:
+    """A WebSocket message from the server."""
+    return {"type": kind, "timestamp": timestamp(), **fields}
+
+
+def progress(snapshot: TaskSnapshot) -> dict[str, Any]:
+    """The message for a task's state: progress, or its end."""
+    about = {"task_id": snapshot.task_id, "session_id": None}
+    if snapshot.status is TaskStatus.COMPLETED:
+        result = {
+            "processed_image_path": f"{RESULT_PATH}{snapshot.task_id}",
+            "processing_time": snapshot.stats.processing_time_s if snapshot.stats else None,
+            "regions_processed": snapshot.stats.regions_processed if snapshot.stats else None,
+        }
+        return message("task_completed", **about, result=result)
+    if snapshot.status is TaskStatus.ERROR:
+        return message("task_failed", **about, error_message=snapshot.error_message)
+    if snapshot.status is TaskStatus.CANCELLED:
+        return message("task_cancelled", **about)
+    return message(
+        "progress_update",
+        **about,
+        status=snapshot.status.value,
+        stage=snapshot.stage.value if snapshot.stage else None,
+        progress=snapshot.overall_progress,
+        stage_progress=snapshot.stage_progress,
+        message=snapshot.message,
+        current_region=snapshot.current_region,
+        total_regions=snapshot.total_regions,
+        elapsed_time=round(snapshot.elapsed_s(time.time()), 3),
+        estimated_remaining=snapshot.estimated_remaining_s,
+    )

@@ -1,0 +1,81 @@
+"""The three synchronous calls and the asynchronous one."""
+
+import uuid
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+from deployments.tasks import TaskSubmission
+from ingress import intake, links, presenters
+from ingress.config import AppConfig
+from ingress.openapi import ERRORS, body
+from ingress.schemas import responses as wire
+from ingress.schemas.requests import AsyncRequest, MaskRequest, RegionsRequest
+from ingress.services import Services
+from models.job import JobResult
+
+_IMAGE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The picture",
+        "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in ("image/png", "image/jpeg", "image/webp")},
+    }
+}  # fmt: skip
+
+
+def image_response(result: JobResult, with_regions: bool) -> Response:
+    headers = presenters.image_headers(result.stats, with_regions)
+    return Response(result.data, media_type=result.stats.media_type, headers=headers)
+
+
+def build(services: Services, config: AppConfig) -> APIRouter:
+    router = APIRouter(prefix="/api/v1", tags=["inpainting"], responses=ERRORS)
+
+    async def run(request: Request, schema: type[MaskRequest] | type[RegionsRequest]) -> JobResult:
+        read = await intake.read(request, schema, config)
+        return await services.inpainter.inpaint(read.job, read.image, read.mask, request.state.request_id)
+
+    @router.post(
+        "/inpaint", summary="Remove what a mask marks", response_class=Response, responses=_IMAGE,
+        openapi_extra=body(MaskRequest),
+    )  # fmt: skip
+    async def inpaint(request: Request) -> Response:
+        return image_response(await run(request, MaskRequest), with_regions=False)
+
+    @router.post(
+        "/inpaint-regions", summary="Remove what regions mark", response_class=Response, responses=_IMAGE,
+        openapi_extra=body(RegionsRequest),
+    )  # fmt: skip
+    async def inpaint_regions(request: Request) -> Response:
+        return image_response(await run(request, RegionsRequest), with_regions=True)
+
+    @router.post("/inpaint-regions-json", summary="The same, figures only", openapi_extra=body(RegionsRequest))
+    async def inpaint_regions_json(request: Request) -> wire.JsonBody:
+        return presenters.stats_json((await run(request, RegionsRequest)).stats)
+
+    @router.post(
+        "/inpaint-regions-async", summary="The same, later", status_code=202, openapi_extra=body(AsyncRequest),
+        response_model=wire.AcceptedBody,
+        responses={200: {"model": wire.AcceptedBody, "description": "This task was accepted before"}},
+    )  # fmt: skip
+    async def inpaint_regions_async(request: Request) -> JSONResponse:
+        read = await intake.read(request, AsyncRequest, config)
+        sent = read.request
+        if sent.callback_url:
+            await services.check_callback(sent.callback_url)
+        submission = TaskSubmission(
+            task_id=sent.task_id or str(uuid.uuid4()),
+            job=read.job,
+            total_regions=len(sent.regions),
+            content_sha256=read.content_sha256(),
+            callback_url=sent.callback_url,
+            enable_progress=sent.enable_progress,
+            progress_interval_s=sent.progress_interval,
+        )
+        snapshot, new = await services.tasks.submit(submission, read.image, read.mask)
+        counts = await services.tasks.counts()
+        url = links.websocket_url(request, config.public_url, snapshot.task_id)
+        answer = presenters.accepted(snapshot, counts.estimated_wait_s, url)
+        return JSONResponse(answer.model_dump(), 202 if new else 200)
+
+    return router

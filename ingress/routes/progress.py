@@ -1,0 +1,188 @@
+"""The WebSockets: a receiver task beside a sender, the newest state of each followed task, ends always last."""
+
+import asyncio
+import contextlib
+import json
+import re
+import time
+import uuid
+from typing import Any
+
+from fastapi import APIRouter, WebSocket
+from starlette.websockets import WebSocketDisconnect, WebSocketState
+
+from deployments.tasks import TaskSnapshot
+from ingress import presenters
+from ingress.config import AppConfig
+from ingress.schemas.requests import TASK_ID
+from ingress.services import Services, TaskService, Watch
+from models.errors import TextRemovalError
+
+_MAX_MESSAGE_CHARS = 65_536
+_GAP_S = 0.1
+"""At most ten rounds of updates a second for each socket."""
+_IDLE_S = 3600.0
+
+
+def build(services: Services, config: AppConfig) -> APIRouter:
+    router = APIRouter(prefix="/api/v1/ws")
+
+    @router.websocket("/progress")
+    async def all_tasks(socket: WebSocket) -> None:
+        await _serve(socket, services, config, None)
+
+    @router.websocket("/progress/{task_id}")
+    async def one_task(socket: WebSocket, task_id: str) -> None:
+        await _serve(socket, services, config, task_id)
+
+    return router
+
+
+async def _serve(socket: WebSocket, services: Services, config: AppConfig, task_id: str | None) -> None:
+    origin = socket.headers.get("origin")
+    await socket.accept()
+    if origin and "*" not in config.cors_origins and origin not in config.cors_origins:
+        await socket.close(4403, "This origin is not allowed (CORS_ORIGINS).")
+        return
+    async with services.tasks.watch() as watch:
+        session = _Session(socket, services.tasks, watch, task_id)
+        tasks = [asyncio.create_task(session.receive()), asyncio.create_task(session.send())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            # However one side ended (the client left, the end was sent, the request was cancelled), both are over.
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+    for result in results:
+        if isinstance(result, Exception) and not isinstance(result, WebSocketDisconnect | RuntimeError):
+            raise result
+    if socket.client_state is WebSocketState.CONNECTED and socket.application_state is WebSocketState.CONNECTED:
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+            await socket.close(1000)
+
+
+class _Session:
+    """One socket. ``own`` is the task of the path; None on the general endpoint."""
+
+    def __init__(self, socket: WebSocket, tasks: TaskService, watch: Watch, own: str | None) -> None:
+        self._socket = socket
+        self._tasks = tasks
+        self._watch = watch
+        self._own = own
+        self._live: dict[str, tuple[TaskSnapshot, float]] = {}
+        self._ended: set[str] = set()
+        self._subscribed = own is not None
+        self._lock = asyncio.Lock()
+
+    async def send(self) -> None:
+        """Ends when the path's own task has ended."""
+        await self._put(
+            presenters.message("connection_established", connection_id=uuid.uuid4().hex, task_id=self._own)
+        )
+        if self._own is None:
+            self._watch.follow_all(True)
+        else:
+            self._watch.add(self._own)
+        while True:
+            for snapshot in await self._watch.changes(self._pause_s()):
+                await self._state(snapshot)
+            await self._repeat()
+            if self._own in self._ended:
+                return
+            await asyncio.sleep(_GAP_S)
+
+    async def receive(self) -> None:
+        """Ends when the client leaves."""
+        while True:
+            text = await self._socket.receive_text()
+            try:
+                message = json.loads(text) if len(text) <= _MAX_MESSAGE_CHARS else None
+            except (ValueError, RecursionError):
+                message = None
+            if not isinstance(message, dict):
+                await self._error(f"A JSON object of at most {_MAX_MESSAGE_CHARS} characters is expected.")
+                continue
+            await self._handle(message)
+
+    async def _handle(self, message: dict[str, Any]) -> None:
+        kind, task_id = message.get("type"), message.get("task_id")
+        if kind == "ping":
+            await self._put(presenters.message("pong") | {"timestamp": message.get("timestamp", presenters.timestamp())})
+            return
+        handlers = {
+            "subscribe_task": self._subscribe,
+            "unsubscribe_task": self._unsubscribe,
+            "get_task_status": self._status,
+            "cancel_task": self._cancel,
+        }
+        handler = handlers.get(kind) if isinstance(kind, str) else None
+        if handler is None:
+            await self._error(f"type must be one of: ping, {', '.join(handlers)}.")
+        elif not isinstance(task_id, str) or not re.match(TASK_ID, task_id):
+            await self._error("task_id: letters, digits, '.', '_' and '-' are expected, 128 at most.")
+        else:
+            await handler(task_id)
+
+    async def _subscribe(self, task_id: str) -> None:
+        if not self._subscribed:
+            self._subscribed = True
+            self._watch.follow_all(False)
+            self._live.clear()
+        await self._put(presenters.message("task_subscribed", task_id=task_id))
+        self._ended.discard(task_id)  # who subscribes again is told the end again
+        self._watch.add(task_id)
+
+    async def _unsubscribe(self, task_id: str) -> None:
+        self._watch.remove(task_id)
+        self._live.pop(task_id, None)
+        await self._put(presenters.message("task_unsubscribed", task_id=task_id))
+
+    async def _status(self, task_id: str) -> None:
+        try:
+            snapshot = await self._tasks.get(task_id)
+        except TextRemovalError as error:
+            await self._error(error.message)
+            return
+        await self._put(presenters.progress(snapshot))
+
+    async def _cancel(self, task_id: str) -> None:
+        try:
+            snapshot = await self._tasks.cancel(task_id)
+        except TextRemovalError as error:
+            await self._error(error.message)
+            return
+        if task_id not in self._ended:
+            await self._state(snapshot)
+
+    async def _state(self, snapshot: TaskSnapshot) -> None:
+        task_id = snapshot.task_id
+        if task_id in self._ended:
+            return
+        if snapshot.status.is_terminal:
+            self._ended.add(task_id)
+            self._live.pop(task_id, None)
+        elif snapshot.enable_progress:
+            self._live[task_id] = (snapshot, time.monotonic())
+        else:
+            return
+        await self._put(presenters.progress(snapshot))
+
+    async def _repeat(self) -> None:
+        """The newest state again, with fresh times, for tasks that had no news for their interval."""
+        now = time.monotonic()
+        for snapshot, sent_at in list(self._live.values()):
+            if now - sent_at >= snapshot.progress_interval_s:
+                await self._state(snapshot)
+
+    def _pause_s(self) -> float:
+        now = time.monotonic()
+        due = (sent_at + snapshot.progress_interval_s - now for snapshot, sent_at in self._live.values())
+        return max(0.01, min(due, default=_IDLE_S))
+
+    async def _error(self, text: str) -> None:
+        await self._put(presenters.message("error", error=text))
+
+    async def _put(self, message: dict[str, Any]) -> None:
+        async with self._lock:
+            await self._socket.send_text(json.dumps(message))

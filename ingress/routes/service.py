@@ -1,0 +1,36 @@
+"""Core: what the service is and how it feels."""
+
+from fastapi import APIRouter, Response
+
+from ingress import presenters
+from ingress.config import AppConfig
+from ingress.schemas import responses as wire
+from ingress.services import Services
+
+
+def build(services: Services, config: AppConfig) -> APIRouter:
+    router = APIRouter(tags=["core"])
+
+    @router.get("/", summary="What this is")
+    async def root() -> wire.RootBody:
+        return presenters.root(config)
+
+    @router.get(
+        "/api/v1/health",
+        summary="Is it able to work?",
+        responses={503: {"model": wire.HealthBody, "description": "Starting or unhealthy"}},
+    )
+    async def health(response: Response) -> wire.HealthBody:
+        state = await services.tasks.state()
+        response.status_code = 200 if state.status == "healthy" else 503
+        return presenters.health(state)
+
+    @router.get("/api/v1/model", summary="The model in use")
+    async def model() -> wire.ModelBody:
+        return presenters.model(await services.tasks.state(), config)
+
+    @router.get("/api/v1/info", summary="Capabilities and limits")
+    async def info() -> wire.InfoBody:
+        return presenters.info(await services.tasks.state(), config)
+
+    return router

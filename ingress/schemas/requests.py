@@ -1,0 +1,125 @@
+"""What clients send. Unknown fields are ignored, as the original's did; wrong types are refused."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
+
+from models.geometry import Polygon, Rect, Region
+from models.job import DiffusionOptions, HDOptions, HDStrategy, InpaintJob, OutputOptions
+
+TASK_ID = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$"
+_IMAGE = "Base64 of an image file; a `data:image/...;base64,` prefix is accepted. In a form: the file itself."
+
+
+class RectModel(BaseModel):
+    """A rectangle in pixels, origin top left. Fractions cover the pixels they touch."""
+
+    x: float = Field(description="Left edge, pixels.")
+    y: float = Field(description="Top edge, pixels.")
+    width: float = Field(description="Width, pixels, more than 0.")
+    height: float = Field(description="Height, pixels, more than 0.")
+
+    def region(self) -> Region:
+        return Rect(self.x, self.y, self.width, self.height)
+
+
+class PolygonModel(BaseModel):
+    """A polygon in pixels, origin top left."""
+
+    points: list[tuple[float, float]] = Field(
+        description="Corners as [x, y], 3 or more.", min_length=3, max_length=10_000
+    )
+
+    def region(self) -> Region:
+        return Polygon(tuple(self.points))
+
+
+def _kind(value: Any) -> str:
+    has_points = "points" in value if isinstance(value, dict) else isinstance(value, PolygonModel)
+    return "polygon" if has_points else "rect"
+
+
+RegionModel = Annotated[
+    Annotated[RectModel, Tag("rect")] | Annotated[PolygonModel, Tag("polygon")], Discriminator(_kind)
+]
+
+
+class Parameters(BaseModel):
+    """Shared by every call that works on an image; all optional."""
+
+    model_config = ConfigDict(extra="ignore", protected_namespaces=())
+
+    image: str = Field(description=_IMAGE)
+    sd_seed: int = Field(-1, description="Seed of diffusion models; -1: any.")
+    sd_steps: int = Field(25, ge=1, le=1000, description="Steps of diffusion models.")
+    sd_strength: float = Field(1.0, ge=0, le=1, description="Strength of diffusion models.")
+    sd_guidance_scale: float = Field(7.5, ge=0, description="Guidance scale of diffusion models.")
+    sd_sampler: str = Field("ddim", description="Sampler of diffusion models, in any case.")
+    hd_strategy: Literal["Original", "Crop", "Resize", "Auto"] | None = Field(
+        None, description="How large images are run: Original, Crop, Resize (IOPaint's meanings) or Auto (the default)."
+    )
+    hd_strategy_crop_trigger_size: int = Field(1280, ge=1, description="Crop: longest side beyond which it crops, px.")
+    hd_strategy_crop_margin: int = Field(32, ge=0, le=4096, description="Crop: context around each hole, pixels.")
+    hd_strategy_resize_limit: int = Field(1280, ge=8, description="Resize: longest side that is run, pixels.")
+    prompt: str = Field("", max_length=10_000, description="Prompt of diffusion models.")
+    negative_prompt: str = Field("", max_length=10_000, description="Negative prompt of diffusion models.")
+    model: str | None = Field(None, description="Engine; one of those that `/info` names. It never falls back.")
+    output_format: Literal["png", "jpeg", "webp"] = Field("png", description="Format of the result.")
+    quality: int = Field(95, ge=1, le=100, description="Of jpeg and webp; webp at 100 is lossless.")
+
+    @field_validator("hd_strategy", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return value or None
+
+    def regions_of_job(self) -> tuple[Region, ...] | None:
+        return None
+
+    def job(self, overruled: HDStrategy | None) -> InpaintJob:
+        """The domain's job; ``overruled`` is the operator's strategy."""
+        return InpaintJob(
+            regions=self.regions_of_job(),
+            model=self.model,
+            hd=HDOptions(
+                strategy=overruled or HDStrategy(self.hd_strategy or "Auto"),
+                crop_trigger_size=self.hd_strategy_crop_trigger_size,
+                crop_margin=self.hd_strategy_crop_margin,
+                resize_limit=self.hd_strategy_resize_limit,
+            ),
+            diffusion=DiffusionOptions(
+                prompt=self.prompt,
+                negative_prompt=self.negative_prompt,
+                seed=self.sd_seed,
+                steps=self.sd_steps,
+                strength=self.sd_strength,
+                guidance_scale=self.sd_guidance_scale,
+                sampler=self.sd_sampler,
+            ),
+            output=OutputOptions(self.output_format, self.quality),
+        )
+
+
+class MaskRequest(Parameters):
+    """`/inpaint`: an image and a mask."""
+
+    mask: str = Field(description="Base64 of a mask of the image's size; white = remove. In a form: the file itself.")
+
+
+class RegionsRequest(Parameters):
+    """An image and the regions to clean."""
+
+    regions: list[RegionModel] = Field(min_length=1, description="Rectangles and polygons to remove, pixels.")
+
+    def regions_of_job(self) -> tuple[Region, ...]:
+        return tuple(region.region() for region in self.regions)
+
+
+class AsyncRequest(RegionsRequest):
+    """As `RegionsRequest`, answered at once and worked on later."""
+
+    task_id: str | None = Field(None, pattern=TASK_ID, description="Chosen by the client: letters, digits, `.`, `_`, `-`.")
+    enable_progress: bool = Field(True, description="Send progress messages.")
+    progress_interval: float = Field(
+        1.0, ge=0.1, le=3600, description="Seconds after which the newest state is repeated when there is no news."
+    )
+    callback_url: str | None = Field(None, max_length=2048, description="Where the end of the task is POSTed.")

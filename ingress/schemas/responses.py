@@ -1,0 +1,127 @@
+"""What the service answers."""
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+
+class ErrorBody(BaseModel):
+    """Every error, whatever the call."""
+
+    detail: str = Field(description="One sentence that says what is wrong and what to do.")
+    error: str = Field(description="Stable code, snake case.")
+    request_id: str = Field(description="Ties the answer to the logs.")
+
+
+class RootBody(BaseModel):
+    name: str = Field(description="Name of the service.")
+    version: str = Field(description="Version of the service.")
+    status: str = Field(description="Always `running`.")
+    docs: str = Field(description="Path of the API documentation.")
+    health: str = Field(description="Path of the health check.")
+    model: str = Field(description="Model configured.")
+    device: str = Field(description="Device configured.")
+
+
+class HealthBody(BaseModel):
+    status: str = Field(description="`healthy`, `starting` or `unhealthy`.")
+    message: str = Field(description="The state in words.")
+    timestamp: str = Field(description="ISO 8601, UTC.")
+    version: str = Field(description="Version of the service.")
+    degraded: list[str] = Field(description="What is not as configured, in sentences.")
+    diagnostics: dict[str, Any] = Field(description="Replicas and queue.")
+
+
+class ModelBody(BaseModel):
+    name: str = Field(description="Engine that answers now.")
+    device: str = Field(description="Device it runs on.")
+    status: str = Field(description="`ready`, `loading` or `error`: of the configured model.")
+    parameters: dict[str, Any] = Field(description="`configured_model`, `weights_sha256`.")
+
+
+class LimitsBody(BaseModel):
+    max_image_size: int = Field(description="Longest side of one pass of an engine, pixels.")
+    max_pixels: int = Field(description="Pixels of an image.")
+    max_file_size: int = Field(description="Bytes of one decoded file.")
+    request_timeout: float = Field(description="Seconds for a synchronous call.")
+    supported_formats: list[str] = Field(description="Formats that are accepted.")
+
+
+class InfoBody(BaseModel):
+    name: str = Field(description="Name of the service.")
+    version: str = Field(description="Version of the service.")
+    model: ModelBody = Field(description="As `/model`.")
+    capabilities: list[str] = Field(description="What the service offers.")
+    models: list[str] = Field(description="What the field `model` may name.")
+    limits: LimitsBody = Field(description="Limits that hold.")
+
+
+class DimensionsBody(BaseModel):
+    width: int = Field(description="Pixels.")
+    height: int = Field(description="Pixels.")
+
+
+class StatsBody(BaseModel):
+    regions_processed: int = Field(description="Number of regions.")
+    total_area: int = Field(description="Masked pixels.")
+    processing_time: float = Field(description="Seconds.")
+    image_dimensions: DimensionsBody = Field(description="Size of the result.")
+    model: str = Field(description="Engine used.")
+    hd_strategy: str = Field(description="Strategy used.")
+    notes: list[str] = Field(description="Where less or other than asked was done.")
+    stage_times: dict[str, float] = Field(description="Seconds per stage.")
+
+
+class JsonBody(BaseModel):
+    success: bool = Field(description="Always true; errors have their own shape.")
+    message: str = Field(description="What was done.")
+    processing_stats: StatsBody = Field(description="Figures.")
+    timestamp: str = Field(description="ISO 8601, UTC.")
+
+
+class AcceptedBody(BaseModel):
+    task_id: str = Field(description="Id of the task.")
+    status: str = Field(description="`pending`, or the state of a task that existed.")
+    message: str = Field(description="The state in words.")
+    estimated_time: float | None = Field(description="Seconds until the end, from measured tasks; null before the first.")
+    websocket_url: str | None = Field(description="Where progress is sent; null without `enable_progress`.")
+
+
+class TaskBody(BaseModel):
+    task_id: str = Field(description="Id of the task.")
+    status: str = Field(description="pending, preparing, processing, completed, error or cancelled.")
+    stage: str | None = Field(description="preparing, masking, inpainting or finalizing.")
+    overall_progress: float = Field(description="0 to 100, never falls.")
+    stage_progress: float = Field(description="0 to 100 within the stage.")
+    current_region: int = Field(description="Regions finished.")
+    total_regions: int = Field(description="Regions of the task.")
+    message: str = Field(description="The state in words.")
+    elapsed_time: float = Field(description="Seconds.")
+    estimated_remaining: float | None = Field(description="Seconds, from the task's own pace.")
+    created_at: str = Field(description="ISO 8601, UTC.")
+    started_at: str | None = Field(description="ISO 8601, UTC.")
+    completed_at: str | None = Field(description="ISO 8601, UTC.")
+    error_message: str | None = Field(description="Why it failed.")
+    error: str | None = Field(description="Stable error code.")
+    queue_position: int | None = Field(description="Tasks before this one, while it waits.")
+    result_url: str | None = Field(description="Where the picture is, once completed.")
+
+
+class CancelBody(BaseModel):
+    task_id: str = Field(description="Id of the task.")
+    status: str = Field(description="Always `cancelled`.")
+    message: str = Field(description="The state in words.")
+    units_done: int = Field(description="Units of work done.")
+    units_total: int = Field(description="Units of work of the task; 0 before it was planned.")
+
+
+class TasksBody(BaseModel):
+    total_tasks: int = Field(description="Tasks remembered.")
+    active_tasks: int = Field(description="Not ended.")
+    completed_tasks: int = Field(description="Completed.")
+    error_tasks: int = Field(description="Failed.")
+    pending_tasks: int = Field(description="Waiting.")
+    cancelled_tasks: int = Field(description="Cancelled.")
+    max_queued_tasks: int = Field(description="More than so many waiting are refused.")
+    estimated_wait: float | None = Field(description="Seconds until a task sent now would end.")
+    active_task_ids: list[str] = Field(description="Ids of tasks not ended.")
