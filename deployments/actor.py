@@ -12,12 +12,11 @@ from deployments.config import NAMESPACE, TrackerConfig
 from deployments.protocol import TaskOrder
 from deployments.task_archive import TaskArchive, open_store
 from deployments.task_tracker import TaskTracker
-from deployments.tasks import TaskSnapshot
 from deployments.webhooks import WebhookSender
 
 
 class TrackerActor(TaskTracker):
-    """Composes the tracker inside the actor's process; waits have a concurrency group of their own."""
+    """Composes the tracker inside the actor's process."""
 
     def __init__(self, config: TrackerConfig) -> None:
         archive = TaskArchive(open_store(config.archive_url))
@@ -25,14 +24,6 @@ class TrackerActor(TaskTracker):
         client = httpx.AsyncClient(follow_redirects=False, timeout=30.0, trust_env=False)
         sender = WebhookSender(archive, policy, config.callback_secret, client)
         super().__init__(config, archive, _Dispatcher(config.app_name), sender.deliver)
-
-    # Ray's decorator changes the static type of the method, not the method.
-    @ray.method(concurrency_group="watch")
-    async def changes(  # type: ignore[override]
-        self, after_version: int, timeout_s: float
-    ) -> tuple[int, list[TaskSnapshot]]:
-        """In a group of its own: waiting readers must never hold up a write."""
-        return await super().changes(after_version, timeout_s)
 
 
 class _Dispatcher:
@@ -57,9 +48,10 @@ class _Dispatcher:
 
 def connect(config: TrackerConfig) -> Any:
     """The actor's handle. It sits on the head, outlives its creators, and is rebuilt from the archive when it dies."""
-    # Ray's stubs do not know concurrency groups.
-    decorator: Any = ray.remote(num_cpus=0, concurrency_groups={"watch": 10_000})  # type: ignore[call-overload]
-    return decorator(TrackerActor).options(
+    # No concurrency groups: each has a thread and an event loop of its own, and the table belongs to one loop. Waits
+    # are few (one long poll for each ingress replica), so they cannot use up the concurrency.
+    remote_class: Any = ray.remote(num_cpus=0)(TrackerActor)
+    return remote_class.options(
         name=config.actor_name,
         namespace=NAMESPACE,
         get_if_exists=True,

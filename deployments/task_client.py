@@ -1,6 +1,7 @@
 """The typed facade of the tracker actor: the only caller of its ``.remote()``, for replicas and for ingress."""
 
 import asyncio
+import contextlib
 import contextvars
 import logging
 from collections.abc import Awaitable
@@ -77,9 +78,7 @@ class TaskClient:
         self._watches: set[TaskWatch] = set()
         self._feed: asyncio.Task[None] | None = None
 
-    async def submit(
-        self, submission: TaskSubmission, image: bytes, mask: bytes | None
-    ) -> tuple[TaskSnapshot, bool]:
+    async def submit(self, submission: TaskSubmission, image: bytes, mask: bytes | None) -> tuple[TaskSnapshot, bool]:
         known = await self._archive.record(submission.task_id)
         if known is None:
             # Before the record, so that an accepted task always has its input.
@@ -195,7 +194,6 @@ class TaskWatch:
         return found
 
     async def _ask(self, task_id: str) -> None:
-        try:
+        # Unknown yet: its updates come when it is submitted.
+        with contextlib.suppress(TextRemovalError):
             self.offer(await self._client.get(task_id))
-        except TextRemovalError:
-            pass  # unknown yet: its updates come when it is submitted

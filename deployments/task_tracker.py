@@ -315,4 +315,3 @@ class TaskTracker:
         elif age_s > self._config.retention_s and not entry.expired:
             entry.expired = True
             await self._archive.delete_files(entry.task_id, keep_record=True)
-

@@ -111,5 +111,3 @@ class ServiceState:
     device: str
     weights_sha256: str | None = None
     diagnostics: dict[str, object] = field(default_factory=dict)
-
-

@@ -16,7 +16,8 @@ _EXPOSED = [
 _OVERHEAD_BYTES = 1_048_576
 
 
-def create_app(services: Services, config: AppConfig) -> FastAPI:
+def create_app(services: Services, config: AppConfig, echo_request_id: bool = True) -> FastAPI:
+    """``echo_request_id`` False: the proxy in front does it."""
     app = FastAPI(
         title=NAME,
         version=VERSION,
@@ -40,5 +41,5 @@ def create_app(services: Services, config: AppConfig) -> FastAPI:
         allow_headers=["*"],
         expose_headers=_EXPOSED,
     )
-    app.add_middleware(RequestId)
+    app.add_middleware(RequestId, echo=echo_request_id)
     return app

@@ -4,6 +4,7 @@
 """
 
 import hashlib
+from typing import Any
 
 from ray import serve
 from ray.serve import Application
@@ -19,7 +20,8 @@ _SLOTS = 4
 
 def build(args: Settings) -> Application:
     """Every option that follows from the device is set here: one in the YAML would replace them all."""
-    inpainter = serve.deployment(
+    # Serve's stub gives the return type of its decorator form.
+    inpainter: Any = serve.deployment(
         InpainterReplica,
         name="Inpainter",
         ray_actor_options={"num_cpus": 1, "num_gpus": 1 if args.iopaint_device == "cuda" else 0},
@@ -27,13 +29,15 @@ def build(args: Settings) -> Application:
         # Serve calls `reconfigure`, which starts the replica's loops, only when there is a user_config.
         user_config={},
     )
-    # Ours to decorate here: the late-bound form builds the application in the replica, nothing is pickled.
-    ingress = serve.deployment(
-        serve.ingress()(IngressReplica), name="Ingress", ray_actor_options={"num_cpus": 0.1}, max_ongoing_requests=1000
+    # The late-bound form builds the FastAPI application in the replica: nothing of it is pickled.
+    asgi_class: type[IngressReplica] = serve.ingress()(IngressReplica)
+    ingress: Any = serve.deployment(
+        asgi_class, name="Ingress", ray_actor_options={"num_cpus": 0.1}, max_ongoing_requests=1000
     )
     tracker = tracker_config(args)
     bound = inpainter.bind(inpainter_config(args), tracker)
-    return ingress.bind(bound, AppConfig.from_settings(args), tracker)
+    application: Application = ingress.bind(bound, AppConfig.from_settings(args), tracker)
+    return application
 
 
 def inpainter_config(settings: Settings) -> InpainterConfig:

@@ -30,4 +30,4 @@ class IngressReplica:
         )
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        return create_app(self._services, self._config)
+        return create_app(self._services, self._config, echo_request_id=False)

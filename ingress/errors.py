@@ -55,7 +55,9 @@ _RETRY_AFTER_S = {429: 5.0, 503: 5.0}
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
-def respond(request: Request, status: int, code: str, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+def respond(
+    request: Request, status: int, code: str, detail: str, headers: dict[str, str] | None = None
+) -> JSONResponse:
     """The one error shape. ``detail`` is what the original's clients read."""
     request_id = request.scope.get("state", {}).get("request_id", "")
     body = {"detail": detail, "error": code, "request_id": request_id}
@@ -96,7 +98,9 @@ def install(app: FastAPI) -> None:
     async def unknown(request: Request, error: Exception) -> JSONResponse:
         # A process border: the cause goes to the log, never to the client.
         log.error("unexpected error", exc_info=error, extra={"path": request.url.path})
-        return respond(request, 500, "internal_error", "An internal error occurred. The request id ties it to the logs.")
+        return respond(
+            request, 500, "internal_error", "An internal error occurred. The request id ties it to the logs."
+        )
 
     app.add_exception_handler(TextRemovalError, known)
     app.add_exception_handler(RequestValidationError, invalid)

@@ -21,7 +21,7 @@ _CONFIG = Path(__file__).parent.parent / "serve_config.yaml"
 
 def main() -> int:
     try:
-        settings = Settings()
+        settings = Settings.model_validate({})
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]).upper() if first["loc"] else "settings"
@@ -32,7 +32,9 @@ def main() -> int:
         return 2
     with tempfile.TemporaryDirectory(prefix="iopaint-") as folder:
         config = _rendered(settings, Path(folder))
-        print(f"Starting Ray Serve with the model {settings.iopaint_model} on {settings.iopaint_device} ...", flush=True)
+        print(
+            f"Starting Ray Serve with the model {settings.iopaint_model} on {settings.iopaint_device} ...", flush=True
+        )
         command = [str(Path(sys.executable).parent / "serve"), "run", str(config)]
         # Its own session: Ctrl-C reaches this process only, which then ends the whole in order.
         child = subprocess.Popen(command, start_new_session=True, env=_environment())
@@ -47,7 +49,7 @@ def _supervise(child: subprocess.Popen[bytes], settings: Settings) -> int:
         if not asked_to_stop:
             asked_to_stop = True
             print("Stopping ...", flush=True)
-            child.send_signal(signal.SIGTERM)
+            child.send_signal(signal.SIGINT)
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)

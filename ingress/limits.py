@@ -13,10 +13,14 @@ _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 class RequestId:
-    """Takes a sane ``X-Request-ID`` over or makes one; puts it into the scope and on every answer."""
+    """Takes a sane ``X-Request-ID`` over or makes one; puts it into the scope and, with ``echo``, on every answer.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Serve's proxy makes the id and echoes it itself; without a proxy the application does.
+    """
+
+    def __init__(self, app: ASGIApp, echo: bool) -> None:
         self._app = app
+        self._echo = echo
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -27,9 +31,8 @@ class RequestId:
         scope.setdefault("state", {})["request_id"] = request_id
 
         async def send_with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = [(k, v) for k, v in message["headers"] if k.lower() != b"x-request-id"]
-                message["headers"] = [*headers, (b"x-request-id", request_id.encode())]
+            if message["type"] == "http.response.start" and self._echo:
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
             await send(message)
 
         await self._app(scope, receive, send_with_id)

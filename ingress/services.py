@@ -44,9 +44,7 @@ class Watch(Protocol):
 
 
 class TaskService(Protocol):
-    async def submit(
-        self, submission: TaskSubmission, image: bytes, mask: bytes | None
-    ) -> tuple[TaskSnapshot, bool]:
+    async def submit(self, submission: TaskSubmission, image: bytes, mask: bytes | None) -> tuple[TaskSnapshot, bool]:
         """Accept a task durably. The flag is False when the same task was accepted before (idempotent submit).
 
         Raises ``TaskConflict`` (id in use for other content), ``QueueFull``.

@@ -83,7 +83,7 @@ def decode_mask(data: bytes, *, width: int, height: int, max_pixels: int) -> Mas
         header = probe(data, max_pixels=max_pixels)
         if (header.width, header.height) != (width, height):
             raise InvalidField(
-                f"mask must have the size of the image, {width}x{height} pixels; it has {header.width}x{header.height}.",
+                f"mask must have the image's size, {width}x{height} pixels; it has {header.width}x{header.height}.",
                 field="mask",
             )
         decoded = decode(data, max_pixels=max_pixels)
@@ -156,7 +156,8 @@ def _orientation(image: PILImage.Image) -> int:
 def _exif(image: PILImage.Image) -> bytes | None:
     """EXIF without the orientation, which is applied to the pixels instead."""
     try:
-        exif = image.getexif()
+        exif = PILImage.Exif()  # a copy: the image's own decides how it is turned upright
+        exif.load(image.getexif().tobytes())
         exif.pop(_ORIENTATION_TAG, None)
         # Pillow's TIFF reader shows the file's own structure as EXIF; it must not reach another format.
         return exif.tobytes() if len(exif) and image.format != "TIFF" else None

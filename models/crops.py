@@ -49,20 +49,18 @@ def plan(mask: Mask, options: HDOptions, max_window_px: int) -> Plan:
     longest, strategy = max(width, height), options.strategy
     if not mask.any():
         return Plan(strategy, ())
+    planned = Plan(strategy, (Window(whole, whole),))
+    fits = longest <= max_window_px
     if strategy is HDStrategy.CROP and longest > options.crop_trigger_size:
         boxes = [_iopaint_crop(box, options.crop_margin, width, height) for box in mask_boxes(mask)]
-        if all(max(box.width, box.height) <= max_window_px for box in boxes):
-            return Plan(strategy, tuple(Window(box, box) for box in boxes))
-        return _auto(mask, max_window_px, _too_large(strategy, max_window_px))
-    if strategy is HDStrategy.RESIZE and longest > options.resize_limit:
-        if options.resize_limit <= max_window_px:
-            return Plan(strategy, (Window(whole, whole),), scale_to=options.resize_limit)
-        return _auto(mask, max_window_px, _too_large(strategy, max_window_px))
-    if strategy is HDStrategy.AUTO:
+        planned = Plan(strategy, tuple(Window(box, box) for box in boxes))
+        fits = all(max(box.width, box.height) <= max_window_px for box in boxes)
+    elif strategy is HDStrategy.RESIZE and longest > options.resize_limit:
+        planned = Plan(strategy, (Window(whole, whole),), scale_to=options.resize_limit)
+        fits = options.resize_limit <= max_window_px
+    elif strategy is HDStrategy.AUTO:
         return _auto(mask, max_window_px)
-    if longest > max_window_px:
-        return _auto(mask, max_window_px, _too_large(strategy, max_window_px))
-    return Plan(strategy, (Window(whole, whole),))
+    return planned if fits else _auto(mask, max_window_px, _too_large(strategy, max_window_px))
 
 
 def mask_boxes(mask: Mask) -> list[Box]:

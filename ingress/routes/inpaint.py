@@ -15,12 +15,13 @@ from ingress.schemas.requests import AsyncRequest, MaskRequest, RegionsRequest
 from ingress.services import Services
 from models.job import JobResult
 
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
 _IMAGE: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The picture",
-        "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in ("image/png", "image/jpeg", "image/webp")},
+        "content": {"image/png": _BINARY, "image/jpeg": _BINARY, "image/webp": _BINARY},
     }
-}  # fmt: skip
+}
 
 
 def image_response(result: JobResult, with_regions: bool) -> Response:

@@ -77,9 +77,7 @@ class _Session:
 
     async def send(self) -> None:
         """Ends when the path's own task has ended."""
-        await self._put(
-            presenters.message("connection_established", connection_id=uuid.uuid4().hex, task_id=self._own)
-        )
+        await self._put(presenters.message("connection_established", connection_id=uuid.uuid4().hex, task_id=self._own))
         if self._own is None:
             self._watch.follow_all(True)
         else:
@@ -108,7 +106,9 @@ class _Session:
     async def _handle(self, message: dict[str, Any]) -> None:
         kind, task_id = message.get("type"), message.get("task_id")
         if kind == "ping":
-            await self._put(presenters.message("pong") | {"timestamp": message.get("timestamp", presenters.timestamp())})
+            await self._put(
+                presenters.message("pong") | {"timestamp": message.get("timestamp", presenters.timestamp())}
+            )
             return
         handlers = {
             "subscribe_task": self._subscribe,

@@ -117,7 +117,9 @@ class RegionsRequest(Parameters):
 class AsyncRequest(RegionsRequest):
     """As `RegionsRequest`, answered at once and worked on later."""
 
-    task_id: str | None = Field(None, pattern=TASK_ID, description="Chosen by the client: letters, digits, `.`, `_`, `-`.")
+    task_id: str | None = Field(
+        None, pattern=TASK_ID, description="Chosen by the client: letters, digits, `.`, `_`, `-`."
+    )
     enable_progress: bool = Field(True, description="Send progress messages.")
     progress_interval: float = Field(
         1.0, ge=0.1, le=3600, description="Seconds after which the newest state is repeated when there is no news."

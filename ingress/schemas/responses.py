@@ -83,7 +83,9 @@ class AcceptedBody(BaseModel):
     task_id: str = Field(description="Id of the task.")
     status: str = Field(description="`pending`, or the state of a task that existed.")
     message: str = Field(description="The state in words.")
-    estimated_time: float | None = Field(description="Seconds until the end, from measured tasks; null before the first.")
+    estimated_time: float | None = Field(
+        description="Seconds until the end, from measured tasks; null before the first."
+    )
     websocket_url: str | None = Field(description="Where progress is sent; null without `enable_progress`.")
 
 

@@ -51,7 +51,7 @@ class IOPaintEngine:
 
 def load_lama(name: str, device: str, store: WeightsStore) -> IOPaintEngine:
     """``lama`` or ``anime-lama``, from IOPaint's TorchScript file."""
-    import iopaint.model.lama as lama
+    from iopaint.model import lama
 
     # As iopaint/api.py does: the profiling executor makes the second run of every new shape slow.
     torch._C._jit_set_profiling_executor(False)

@@ -1,0 +1,70 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.errors import InvalidField
+from models.geometry import Polygon, Rect, Region
+from models.masks import regions_to_mask
+
+
+def test_fractions_cover_every_pixel_they_touch() -> None:
+    mask = regions_to_mask([Rect(1.5, 2.0, 2.0, 1.01)], 10, 8)
+    assert {(int(y), int(x)) for y, x in np.argwhere(mask)} == {(y, x) for y in (2, 3) for x in (1, 2, 3)}
+    assert set(np.unique(mask)) == {0, 255}
+
+
+def test_a_region_that_sticks_out_is_clipped() -> None:
+    mask = regions_to_mask([Rect(-5, -5, 7, 6)], 10, 8)
+    assert np.count_nonzero(mask) == 2 * 1
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        Rect(10, 0, 5, 5), Rect(0, -5, 5, 5), Rect(1, 1, 0, 4), Rect(1, 1, 4, -1), Rect(math.nan, 1, 4, 4),
+        Rect(1, 1, math.inf, 4), Polygon(((0, 0), (5, 5), (9, 9))), Polygon(((20, 0), (25, 0), (22, 5))),
+    ],
+)  # fmt: skip
+def test_a_bad_region_is_named(bad: Region) -> None:
+    with pytest.raises(InvalidField, match=r"regions\[1\]") as caught:
+        regions_to_mask([Rect(0, 0, 1, 1), bad], 10, 8)
+    assert caught.value.details["field"] == "regions[1]"
+
+
+def test_a_polygon_along_pixel_borders_covers_what_the_rectangle_covers() -> None:
+    square = Polygon(((2, 1), (6, 1), (6, 5), (2, 5)))
+    assert np.array_equal(regions_to_mask([square], 9, 7), regions_to_mask([Rect(2, 1, 4, 4)], 9, 7))
+
+
+coordinate = st.integers(-8, 40).map(lambda v: v / 4)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(coordinate, coordinate), min_size=3, max_size=3))
+def test_a_triangle_covers_exactly_the_pixels_it_touches(points: list[tuple[float, float]]) -> None:
+    """Against brute force: a convex polygon and a pixel overlap unless an edge of either separates them."""
+    polygon = Polygon(tuple(points))
+    try:
+        mask = regions_to_mask([polygon], 8, 8)
+    except InvalidField:
+        return
+    for y in range(8):
+        for x in range(8):
+            pixel = [(x, y), (x + 1, y), (x + 1, y + 1), (x, y + 1)]
+            assert bool(mask[y, x]) == _overlap(points, [(float(a), float(b)) for a, b in pixel]), (x, y)
+
+
+def _overlap(a: list[tuple[float, float]], b: list[tuple[float, float]]) -> bool:
+    for shape in (a, b):
+        for (x0, y0), (x1, y1) in zip(shape, shape[1:] + shape[:1], strict=True):
+            normal = (y0 - y1, x1 - x0)
+            if normal == (0, 0):
+                continue
+            mine = [x * normal[0] + y * normal[1] for x, y in a]
+            theirs = [x * normal[0] + y * normal[1] for x, y in b]
+            if max(mine) <= min(theirs) + 1e-9 or max(theirs) <= min(mine) + 1e-9:
+                return False
+    return True
