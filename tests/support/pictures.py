@@ -33,7 +33,7 @@ def with_text(
 
 def encoded(pixels: NDArray[np.uint8], kind: str = "PNG", **options: object) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, kind, **options)  # type: ignore[arg-type]
+    Image.fromarray(pixels).save(buffer, kind, **options)
     return buffer.getvalue()
 
 

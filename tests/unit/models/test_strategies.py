@@ -86,7 +86,6 @@ def test_pixels_outside_the_mask_never_change(strategy: HDStrategy, max_window_p
 
 
 def test_auto_runs_over_little_of_a_large_image() -> None:
-    image = photo(1600, 1200)
     mask = regions_to_mask([Rect(100, 100, 200, 30), Rect(100, 140, 200, 30), Rect(1300, 1000, 80, 20)], 1600, 1200)
     planned = plan(mask, HDOptions(), 2048)
     assert len(planned.windows) == 2, "neighbouring lines share a window"
