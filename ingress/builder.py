@@ -20,6 +20,7 @@ _SLOTS = 4
 
 def build(args: Settings) -> Application:
     """Every option that follows from the device is set here: one in the YAML would replace them all."""
+    logging_config = {"log_level": args.log_level}
     # Serve's stub gives the return type of its decorator form.
     inpainter: Any = serve.deployment(
         InpainterReplica,
@@ -28,11 +29,16 @@ def build(args: Settings) -> Application:
         max_ongoing_requests=_SLOTS,
         # Serve calls `reconfigure`, which starts the replica's loops, only when there is a user_config.
         user_config={},
+        logging_config=logging_config,
     )
     # The late-bound form builds the FastAPI application in the replica: nothing of it is pickled.
     asgi_class: type[IngressReplica] = serve.ingress()(IngressReplica)
     ingress: Any = serve.deployment(
-        asgi_class, name="Ingress", ray_actor_options={"num_cpus": 0.1}, max_ongoing_requests=1000
+        asgi_class,
+        name="Ingress",
+        ray_actor_options={"num_cpus": 0.1},
+        max_ongoing_requests=1000,
+        logging_config=logging_config,
     )
     tracker = tracker_config(args)
     bound = inpainter.bind(inpainter_config(args), tracker)

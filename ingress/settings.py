@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from models.registry import known_models
+
 Device = Literal["cpu", "cuda", "mps"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
@@ -71,6 +73,14 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("iopaint_model", "iopaint_fallback_model", "iopaint_models")
+    @classmethod
+    def _known(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        names = (value,) if isinstance(value, str) else value
+        if unknown := [name for name in names if name and name not in known_models()]:
+            raise ValueError(f"unknown model {unknown[0]!r}; known are {', '.join(known_models())}")
+        return value
 
     @field_validator("log_level", mode="before")
     @classmethod

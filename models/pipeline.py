@@ -59,6 +59,8 @@ def process(
         planned = plan(array, job.hd, max_window_px)
     _checkpoint(should_stop)
     on_progress(ProgressEvent("masking", 1, 1))
+    # Nothing done yet, but how much there is to do is known from here on.
+    on_progress(ProgressEvent("inpainting", 0, engine.steps(job.diffusion) * len(planned.windows)))
     with clock.stage("inpaint"):
         filled = inpaint_array(decoded.rgb, array, planned, boxes, job.diffusion, engine, on_progress, should_stop)
     _checkpoint(should_stop)

@@ -8,7 +8,7 @@ from models.errors import UnknownModel
 from models.weights import WeightsStore
 
 WEIGHTLESS = ("cv2", "fake")
-WITH_WEIGHTS = ("lama", "anime-lama")
+WITH_WEIGHTS = ("lama", "anime-lama", "ldm", "zits", "mat", "fcf", "manga", "migan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ def load_engine(name: str, config: EngineConfig) -> InpaintEngine:
 
         return FakeEngine(config.fake_unit_s)
     if name in WITH_WEIGHTS:
-        from models.engines.iopaint import load_lama
+        from models.engines.iopaint import load
 
-        return load_lama(name, config.device, WeightsStore(Path(config.model_dir) if config.model_dir else None))
+        return load(name, config.device, WeightsStore(Path(config.model_dir) if config.model_dir else None))
     raise UnknownModel(f"The model {name} is unknown. Known are: {', '.join(known_models())}.", field="model")

@@ -4,7 +4,9 @@ The whole window goes through IOPaint's own padding and forward pass, so the pix
 ``Original`` strategy on the same window.
 """
 
-from collections.abc import Callable
+import importlib
+import threading
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +36,11 @@ class IOPaintEngine:
     def run(
         self, image: Image, mask: Mask, options: DiffusionOptions, on_step: OnStep, should_stop: ShouldStop
     ) -> Image:
-        from iopaint.schema import HDStrategy, InpaintRequest
+        from iopaint.schema import HDStrategy, InpaintRequest, LDMSampler
 
-        request = InpaintRequest(hd_strategy=HDStrategy.ORIGINAL)
+        # ldm has steps and a sampler of its own, ddim and plms; the others read neither.
+        sampler = LDMSampler.plms if options.sampler.lower() == "plms" else LDMSampler.ddim
+        request = InpaintRequest(hd_strategy=HDStrategy.ORIGINAL, ldm_steps=options.steps, ldm_sampler=sampler)
         with torch.inference_mode():
             # Copies, because some of IOPaint's models write into their inputs.
             filled_bgr = self._model(image.copy(), mask.copy(), request).astype(np.uint8)
@@ -49,39 +53,75 @@ class IOPaintEngine:
             torch.cuda.empty_cache()
 
 
-def load_lama(name: str, device: str, store: WeightsStore) -> IOPaintEngine:
-    """``lama`` or ``anime-lama``, from IOPaint's TorchScript file."""
-    from iopaint.model import lama
+_MODULES: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "lama": ("lama", "LaMa", ("LAMA_MODEL",)),
+    "anime-lama": ("lama", "AnimeLaMa", ("ANIME_LAMA_MODEL",)),
+    "ldm": ("ldm", "LDM", ("LDM_ENCODE_MODEL", "LDM_DECODE_MODEL", "LDM_DIFFUSION_MODEL")),
+    "zits": (
+        "zits",
+        "ZITS",
+        ("ZITS_INPAINT_MODEL", "ZITS_EDGE_LINE_MODEL", "ZITS_STRUCTURE_UPSAMPLE_MODEL", "ZITS_WIRE_FRAME_MODEL"),
+    ),
+    "mat": ("mat", "MAT", ("MAT_MODEL",)),
+    "fcf": ("fcf", "FcF", ("FCF_MODEL",)),
+    "manga": ("manga", "Manga", ("MANGA_INPAINTOR_MODEL", "MANGA_LINE_MODEL")),
+    "migan": ("mi_gan", "MIGAN", ("MIGAN_MODEL",)),
+}
+"""Name: IOPaint's module, class, and the prefixes of its ``*_URL`` and ``*_MD5`` constants, the main file first."""
 
+NAMES = tuple(_MODULES)
+
+
+def load(name: str, device: str, store: WeightsStore) -> IOPaintEngine:
+    """One of ``NAMES``. Raises ``ModelUnavailable`` when a file cannot be had or does not load."""
+    module_name, class_name, prefixes = _MODULES[name]
+    module = importlib.import_module(f"iopaint.model.{module_name}")
+    helper = importlib.import_module("iopaint.helper")
     # As iopaint/api.py does: the profiling executor makes the second run of every new shape slow.
     torch._C._jit_set_profiling_executor(False)
     torch._C._jit_set_profiling_mode(False)
-    classes: dict[str, tuple[Any, str]] = {"lama": (lama.LaMa, "LAMA"), "anime-lama": (lama.AnimeLaMa, "ANIME_LAMA")}
-    model_class, prefix = classes[name]
-    url_name = f"{prefix}_MODEL_URL"
-    file = WeightsFile(getattr(lama, url_name), getattr(lama, f"{prefix}_MODEL_MD5"))
-    path = store.ensure(name, file)
+    paths = {
+        f"{prefix}_URL": store.ensure(
+            name, WeightsFile(getattr(module, f"{prefix}_URL"), getattr(module, f"{prefix}_MD5"))
+        )
+        for prefix in prefixes
+    }
 
-    def construct() -> Any:
-        # IOPaint's loader reads a local path when its URL constant is one.
-        original = getattr(lama, url_name)
-        setattr(lama, url_name, str(path))
+    with _LOADING, ExitStack() as patches:
+        # IOPaint's loaders read a local file when the URL constant is a path. Told that a file does not load, they
+        # delete it and end the process; a service must do neither.
+        for constant, path in paths.items():
+            _patch(patches, module, constant, str(path))
+        _patch(patches, helper, "handle_error", _raise_bad_file)
         try:
-            return model_class(torch.device(device))
-        finally:
-            setattr(lama, url_name, original)
+            model = getattr(module, class_name)(torch.device(device))
+        except _BadFile as error:
+            bad = store.set_aside(error.path)
+            raise ModelUnavailable(
+                f"the weights file {error.path.name} of {name} does not load; it was renamed to {bad.name} "
+                "and will be fetched again."
+            ) from error
+    main_file = paths[f"{prefixes[0]}_URL"]
+    notes: tuple[str, ...] = ()
+    if str(model.device) != device and device == "mps":
+        notes = (f"IOPaint runs {name} on the CPU instead of mps.",)
+    return IOPaintEngine(model, EngineInfo(name, str(model.device), sha256(main_file), notes))
 
-    model = _guarded(construct, name, path, store)
-    return IOPaintEngine(model, EngineInfo(name, str(model.device), sha256(path)))
+
+_LOADING = threading.Lock()
+"""Held while IOPaint's modules are patched."""
 
 
-def _guarded(construct: Callable[[], Any], name: str, path: Path, store: WeightsStore) -> Any:
-    try:
-        return construct()
-    # IOPaint ends the process (SystemExit) when a file does not load; a service must not.
-    except (SystemExit, RuntimeError) as error:
-        bad = store.set_aside(path)
-        raise ModelUnavailable(
-            f"the weights file {path.name} of {name} does not load; it was renamed to {bad.name} "
-            "and will be fetched again."
-        ) from error
+class _BadFile(Exception):
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.path = path
+
+
+def _raise_bad_file(model_path: str, model_md5: str, error: Exception) -> None:
+    raise _BadFile(Path(model_path)) from error
+
+
+def _patch(patches: ExitStack, module: Any, name: str, value: object) -> None:
+    patches.callback(setattr, module, name, getattr(module, name))
+    setattr(module, name, value)

@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import json
+import os
+import subprocess
 import threading
 import time
 import uuid
@@ -18,8 +20,10 @@ import requests
 import websockets
 
 from models.masks import regions_to_mask
+from models.weights import sha256
 from tests.support.pictures import b64, decoded, encoded, photo, wire, with_text
-from tests.support.service import Service, running
+from tests.support.service import ROOT, Service, running
+from tests.support.weights import save_lama
 
 PIXELS, REGION = with_text(photo(640, 480))
 IMAGE = encoded(PIXELS)
@@ -158,7 +162,7 @@ async def test_cancel_is_final_and_frees_the_replica(service: Service) -> None:
             await asyncio.sleep(0.1)
             url = f"{service.url}/api/v1/task-status/{task_id}"
             status = await asyncio.to_thread(requests.get, url)
-            if status.status_code == 200 and status.json()["status"] == "processing":
+            if status.status_code == 200 and status.json()["stage"] == "inpainting":
                 answer = await asyncio.to_thread(requests.post, f"{service.url}/api/v1/cancel-task/{task_id}")
                 cancelled: dict[str, Any] = answer.json()
                 return cancelled
@@ -267,6 +271,41 @@ async def test_ten_clients_at_once(service: Service) -> None:
     assert finished >= 20
     assert slowest is not None
     assert slowest < 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("IOPAINT_MODEL", "lamma"), ("IOPAINT_PORT", "http"), ("IOPAINT_DEVICE", "gpu")]
+)
+def test_a_wrong_setting_stops_the_start_with_one_line(name: str, value: str) -> None:
+    run = subprocess.run(
+        [str(ROOT / "scripts/serve")],
+        env=os.environ | {name: value},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert run.returncode == 2
+    assert run.stderr.count("\n") == 1
+    assert name in run.stderr
+    assert value in run.stderr
+
+
+def test_weights_that_arrive_are_taken_into_use(tmp_path: Path) -> None:
+    """Started without weights; the file appears, and the next try finds it without a restart."""
+    environment = {"IOPAINT_MODEL": "lama", "LAMA_MODEL_URL": "http://127.0.0.1:9/big-lama.pt"}
+    with running(tmp_path, MODEL_DIR=str(tmp_path / "weights"), **environment) as service:
+        assert service.health()["degraded"]
+        save_lama(tmp_path / "weights")
+        for _ in range(100):
+            if not service.health()["degraded"]:
+                break
+            time.sleep(0.5)
+        response = requests.post(f"{service.url}/api/v1/inpaint-regions", json=BODY, timeout=60)
+        assert response.headers["x-model"] == "lama"
+        model = requests.get(f"{service.url}/api/v1/model", timeout=10).json()
+        assert (model["name"], model["status"]) == ("lama", "ready")
+        assert model["parameters"]["weights_sha256"] == sha256(tmp_path / "weights" / "big-lama.pt")
 
 
 def test_lama_without_weights_is_degraded_in_words_and_survives_sigterm(tmp_path: Path) -> None:
