@@ -1,0 +1,166 @@
+"""In-memory collaborators for the edge: fast, and faithful to the protocols in ``ingress.services``."""
+
+import asyncio
+import time
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+
+from deployments.errors import ResultNotReady, TaskConflict, TaskFinished, TaskNotFound
+from deployments.tasks import ServiceState, Stage, TaskCounts, TaskSnapshot, TaskStatus, TaskSubmission
+from ingress.config import AppConfig
+from ingress.services import Services
+from ingress.settings import Settings
+from models.job import InpaintJob, JobResult, JobStats
+
+STATS = JobStats("image/png", 320, 240, 1, 600, 0.25, "cv2", "Auto", (), {"decode": 0.01, "inpaint": 0.2})
+
+
+def config(**settings: object) -> AppConfig:
+    return AppConfig.from_settings(Settings.model_validate({"iopaint_model": "cv2", **settings}))
+
+
+class FakeInpainter:
+    """Answers with the image that it was sent, or with ``error``."""
+
+    def __init__(self) -> None:
+        self.jobs: list[InpaintJob] = []
+        self.error: Exception | None = None
+
+    async def inpaint(self, job: InpaintJob, image: bytes, mask: bytes | None, request_id: str) -> JobResult:
+        self.jobs.append(job)
+        if self.error is not None:
+            raise self.error
+        return JobResult(image, STATS)
+
+
+class FakeTasks:
+    """Tasks move when the test says so."""
+
+    def __init__(self) -> None:
+        self.tasks: dict[str, TaskSnapshot] = {}
+        self.digests: dict[str, str] = {}
+        self.images: dict[str, bytes] = {}
+        self.watches: set[FakeWatch] = set()
+        self.service = ServiceState("healthy", "IOPaint service is running", (), "cv2", "ready", "cv2", "cpu")
+
+    async def submit(self, submission: TaskSubmission, image: bytes, mask: bytes | None) -> tuple[TaskSnapshot, bool]:
+        known = self.tasks.get(submission.task_id)
+        if known is not None:
+            if self.digests[submission.task_id] != submission.content_sha256:
+                raise TaskConflict("task_id is in use for other content.")
+            return known, False
+        self.digests[submission.task_id] = submission.content_sha256
+        self.images[submission.task_id] = image
+        snapshot = TaskSnapshot(
+            submission.task_id, 1, TaskStatus.PENDING, None, 0.0, 0.0, 0, submission.total_regions,
+            "Waiting for a free replica", time.time(), enable_progress=submission.enable_progress,
+            progress_interval_s=submission.progress_interval_s, queue_position=0,
+        )  # fmt: skip
+        self._publish(snapshot)
+        return snapshot, True
+
+    def move(self, task_id: str, status: TaskStatus, progress: float = 0.0, **changes: object) -> None:
+        old = self.tasks[task_id]
+        ended = time.time() if status.is_terminal else None
+        stage = Stage.FINALIZING if status is TaskStatus.COMPLETED else Stage.INPAINTING
+        self._publish(
+            replace(
+                old,
+                version=old.version + 1,
+                status=status,
+                stage=stage,
+                overall_progress=progress,
+                stage_progress=progress,
+                started_at=old.started_at or time.time(),
+                completed_at=ended,
+                stats=STATS if status is TaskStatus.COMPLETED else None,
+                queue_position=None,
+                message=f"Now {status}",
+                **changes,  # type: ignore[arg-type]
+            )
+        )
+
+    async def get(self, task_id: str) -> TaskSnapshot:
+        if task_id not in self.tasks:
+            raise TaskNotFound(f"There is no task {task_id}.")
+        return self.tasks[task_id]
+
+    async def cancel(self, task_id: str) -> TaskSnapshot:
+        snapshot = await self.get(task_id)
+        if snapshot.status in (TaskStatus.COMPLETED, TaskStatus.ERROR):
+            raise TaskFinished(f"Task {task_id} has already ended.")
+        if not snapshot.status.is_terminal:
+            self.move(task_id, TaskStatus.CANCELLED, snapshot.overall_progress)
+        return self.tasks[task_id]
+
+    async def counts(self) -> TaskCounts:
+        by_status = {s: sum(t.status is s for t in self.tasks.values()) for s in TaskStatus}
+        active = tuple(t.task_id for t in self.tasks.values() if not t.status.is_terminal)
+        return TaskCounts(**{s.value: n for s, n in by_status.items()}, active_task_ids=active, max_queued=1000)
+
+    async def result(self, task_id: str) -> JobResult:
+        snapshot = await self.get(task_id)
+        if snapshot.status is not TaskStatus.COMPLETED:
+            raise ResultNotReady(f"Task {task_id} has no result.")
+        return JobResult(self.images[task_id], STATS)
+
+    async def state(self) -> ServiceState:
+        return self.service
+
+    def watch(self) -> "FakeWatch":
+        return FakeWatch(self)
+
+    def _publish(self, snapshot: TaskSnapshot) -> None:
+        self.tasks[snapshot.task_id] = snapshot
+        for watch in self.watches:
+            watch.offer(snapshot)
+
+
+class FakeWatch:
+    def __init__(self, tasks: FakeTasks) -> None:
+        self._tasks = tasks
+        self._followed: set[str] = set()
+        self._all = False
+        self._newest: dict[str, TaskSnapshot] = {}
+
+    async def __aenter__(self) -> Self:
+        self._tasks.watches.add(self)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._tasks.watches.discard(self)
+
+    def add(self, task_id: str) -> None:
+        self._followed.add(task_id)
+        if task_id in self._tasks.tasks:
+            self._newest[task_id] = self._tasks.tasks[task_id]
+
+    def remove(self, task_id: str) -> None:
+        self._followed.discard(task_id)
+
+    def follow_all(self, on: bool) -> None:
+        self._all = on
+
+    def offer(self, snapshot: TaskSnapshot) -> None:
+        if self._all or snapshot.task_id in self._followed:
+            self._newest[snapshot.task_id] = snapshot
+
+    async def changes(self, timeout_s: float) -> list[TaskSnapshot]:
+        end = time.monotonic() + timeout_s
+        # Polled, because the test client drives the application from another thread.
+        while not self._newest and time.monotonic() < end:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        found, self._newest = list(self._newest.values()), {}
+        return found
+
+
+async def allow_callback(url: str) -> None:
+    """The policy has tests of its own."""
+
+
+def services() -> tuple[Services, FakeInpainter, FakeTasks]:
+    inpainter, tasks = FakeInpainter(), FakeTasks()
+    return Services(inpainter, tasks, allow_callback), inpainter, tasks
