@@ -53,10 +53,12 @@ async def _serve(socket: WebSocket, services: Services, config: AppConfig, task_
             for task in tasks:
                 task.cancel()
             # However one side ended (the client left, the end was sent, the request was cancelled), both are over.
-            results = await asyncio.gather(*tasks, return_exceptions=True)
-    for result in results:
-        if isinstance(result, Exception) and not isinstance(result, WebSocketDisconnect | RuntimeError):
-            raise result
+            # Not gather: it would hide from a cancel scope above that the cancellation is the scope's own.
+            await asyncio.wait(tasks)
+    for task in tasks:
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, WebSocketDisconnect | RuntimeError):
+            raise error
     if socket.client_state is WebSocketState.CONNECTED and socket.application_state is WebSocketState.CONNECTED:
         with contextlib.suppress(RuntimeError, WebSocketDisconnect):
             await socket.close(1000)
