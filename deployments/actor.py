@@ -5,8 +5,10 @@ from typing import Any
 import httpx
 import ray
 from ray import serve
+from ray.exceptions import RayActorError
 from ray.serve.handle import DeploymentHandle
 
+from deployments.attempts import ReplicaDrained
 from deployments.callback_policy import CallbackPolicy
 from deployments.config import NAMESPACE, TrackerConfig
 from deployments.protocol import TaskOrder
@@ -22,8 +24,10 @@ class TrackerActor(TaskTracker):
         archive = TaskArchive(open_store(config.archive_url))
         policy = CallbackPolicy(config.callback_allowed_hosts)
         client = httpx.AsyncClient(follow_redirects=False, timeout=30.0, trust_env=False)
-        sender = WebhookSender(archive, policy, config.callback_secret, client)
-        super().__init__(config, archive, _Dispatcher(config.app_name), sender.deliver)
+        sender = WebhookSender(policy, config.callback_secret, client)
+        # The actor's id outlives its restarts, and is another one on every cluster.
+        owner = f"{config.version}-{ray.get_runtime_context().get_actor_id()}"
+        super().__init__(config, archive, owner, _Dispatcher(config.app_name), sender)
 
 
 class _Dispatcher:
@@ -41,6 +45,11 @@ class _Dispatcher:
         try:
             await response
             done = True
+        except RayActorError as error:
+            # Serve ends a replica that it scales down or replaces with `ray.kill`; a crash has other words.
+            if "ray.kill" in str(error):
+                raise ReplicaDrained from error
+            raise
         finally:
             if not done:
                 response.cancel()  # type: ignore[no-untyped-call]

@@ -15,9 +15,20 @@ class TrackerConfig:
     app_name: str = ""
     retention_s: float = 86_400.0
     max_queued: int = 1000
+    archive_max_bytes: int = 0
+    """Beyond it the oldest results go before their time; 0: no bound."""
     max_attempts: int = 3
+    """Deaths of replicas after which a task is given up."""
+    max_starts: int = 10
+    """Starts of one task, drains and restarts of the service counted too."""
+    attempt_silence_s: float = 10.0
+    """Seconds without a heartbeat (one every 2 s) after which a running attempt is lost."""
     lease_s: float = 30.0
-    """Seconds without news after which an attempt, or the owner of tasks, counts as lost."""
+    """Seconds without a sign of life (one every 5 s) after which another tracker's tasks are taken over."""
+    max_remembered: int = 20_000
+    """Ended tasks held in memory; older ones are read from the archive when asked for."""
+    sync_s: float = 5.0
+    """Between two looks at what other trackers do."""
     slots_per_replica: int = 4
     callback_secret: str = ""
     callback_allowed_hosts: tuple[str, ...] = ()
@@ -43,7 +54,7 @@ class InpainterConfig:
     fake_unit_s: float
     max_pixels: int
     max_window_px: int
-    workers: int = 6
+    workers: int = 8
     """Threads that decode, encode and wait for the engine; at least the deployment's ``max_ongoing_requests``."""
     download_patience_s: float = 30.0
     """After so long without the default model, the fallback answers."""

@@ -47,3 +47,25 @@ class DeadlineExceeded(TextRemovalError):
     """A synchronous call took longer than ``REQUEST_TIMEOUT``; its work was stopped."""
 
     code = "request_timeout"
+
+
+class TaskRunning(TextRemovalError):
+    """Deleting what has not ended."""
+
+    code = "task_running"
+
+
+class NothingToDeliver(TextRemovalError):
+    """The task has no callback, or has not ended."""
+
+    code = "nothing_to_deliver"
+
+
+class BatchNotFound(TextRemovalError):
+    code = "batch_not_found"
+
+
+class BatchNotReady(TextRemovalError):
+    """Its result is asked for before all of its tasks have ended."""
+
+    code = "batch_not_ready"

@@ -12,7 +12,6 @@ from typing import Any
 
 from deployments.config import InpainterConfig
 from deployments.engine_room import EngineRoom
-from deployments.errors import TaskNotFound
 from deployments.progress import UnitProgress
 from deployments.protocol import AttemptReport, ReplicaReport, TaskEnd, TaskOrder, Verdict
 from deployments.task_archive import TaskArchive
@@ -100,17 +99,14 @@ class Inpainter:
 
         loop = asyncio.get_running_loop()
         try:
-            record = await self._archive.record(order.task_id)
-            if record is None:
-                raise TaskNotFound(f"The record of task {order.task_id} is no longer in the archive.")
-            image, mask = await self._archive.input(order.task_id)
-            result = await self._process(record.submission.job, image, mask, Priority.TASK, running.stop, on_progress)
+            given = await self._archive.input(order)
+            result = await self._process(given.job, given.image, given.mask, Priority.TASK, running.stop, on_progress)
             await self._archive.put_result(order.task_id, order.attempt, result.data)
         except WorkCancelled:
             return None  # the tracker knows: it said so
         except TextRemovalError as error:
             return _end(running, started_at, TaskStatus.ERROR, error_code=error.code, error_message=error.message)
-        return _end(running, started_at, TaskStatus.COMPLETED, stats=result.stats)
+        return _end(running, started_at, TaskStatus.COMPLETED, stats=result.stats, result_bytes=len(result.data))
 
     async def _process(
         self,

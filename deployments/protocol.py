@@ -22,6 +22,8 @@ class TaskOrder:
 
     task_id: str
     attempt: int
+    content_sha256: str
+    """Names the input in the archive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +74,6 @@ class TaskEnd:
     units_done: int = 0
     units_total: int = 0
     regions_done: int = 0
+    result_bytes: int = 0
+    owner: str = ""
+    """The tracker that wrote it, and that owes the callback."""

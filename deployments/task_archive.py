@@ -3,16 +3,19 @@
 A directory and an object store look the same here. The one primitive that both share is *create if absent*: the first
 writer of an end, or of an attempt's claim, wins. Keys::
 
-    tasks/<id>/record.json   tasks/<id>/image   tasks/<id>/mask
-    tasks/<id>/attempts/<n>.json   tasks/<id>/result-<n>   tasks/<id>/end.json   tasks/<id>/delivered.json
-    owners/<owner>.json
+    tasks/<id>/input-<digest>/{job.json,image,mask}   named by content: two submitters of one id cannot mix
+    tasks/<id>/record.json   tasks/<id>/attempts/<n>.json   tasks/<id>/result-<n>   tasks/<id>/end.json
+    batches/<id>/record.json
+    {tasks,batches}/<id>/deliveries/<n>.json
+    todo/{tasks,callbacks,batches}/<id>   what is not finished, so that nobody must read all that is
+    owners/<owner>.json                   a tracker's heartbeat
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import obstore
 from obstore.exceptions import AlreadyExistsError
@@ -20,9 +23,15 @@ from obstore.store import LocalStore, ObjectStore, from_url
 from pydantic import TypeAdapter
 
 from deployments.errors import ResultExpired, TaskNotFound
-from deployments.protocol import TaskEnd
-from deployments.tasks import TaskSubmission
-from models.job import JobResult
+from deployments.protocol import TaskEnd, TaskOrder
+from deployments.tasks import BatchSubmission, Delivery, TaskInput, TaskSubmission
+from models.job import InpaintJob, JobResult
+
+if TYPE_CHECKING:  # exists in the stubs only
+    from obstore import GetResult
+
+Todo = Literal["tasks", "callbacks", "batches"]
+_DIGEST_CHARS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +43,35 @@ class TaskRecord:
     owner: str
 
 
+@dataclass(frozen=True, slots=True)
+class BatchRecord:
+    submission: BatchSubmission
+    created_at: float
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A start of an attempt. ``deaths``: how many attempts before it ended without a word."""
+
+    number: int
+    owner: str
+    deaths: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    path: str
+    size: int
+    modified_at: float
+
+
 _RECORD = TypeAdapter(TaskRecord)
+_BATCH = TypeAdapter(BatchRecord)
+_CLAIM = TypeAdapter(Claim)
 _END = TypeAdapter(TaskEnd)
+_JOB = TypeAdapter(InpaintJob)
+_DELIVERY = TypeAdapter(Delivery)
 
 
 def open_store(url: str) -> ObjectStore:
@@ -51,38 +87,58 @@ class TaskArchive:
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
 
-    async def put_input(self, task_id: str, image: bytes, mask: bytes | None) -> None:
-        await obstore.put_async(self._store, f"tasks/{task_id}/image", image)
-        if mask is not None:
-            await obstore.put_async(self._store, f"tasks/{task_id}/mask", mask)
+    # -- inputs, records, attempts -----------------------------------------------------------------------------------
 
-    async def input(self, task_id: str) -> tuple[bytes, bytes | None]:
-        image = await self._get(f"tasks/{task_id}/image")
-        if image is None:
-            raise TaskNotFound(f"The input of task {task_id} is no longer in the archive.")
-        return image, await self._get(f"tasks/{task_id}/mask")
+    async def put_input(self, task_id: str, digest: str, given: TaskInput) -> None:
+        folder = _input_folder(task_id, digest)
+        await obstore.put_async(self._store, f"{folder}/image", given.image)
+        if given.mask is not None:
+            await obstore.put_async(self._store, f"{folder}/mask", given.mask)
+        await obstore.put_async(self._store, f"{folder}/job.json", _JOB.dump_json(given.job))
+
+    async def input(self, order: TaskOrder) -> TaskInput:
+        folder = _input_folder(order.task_id, order.content_sha256)
+        job, image = await self._get(f"{folder}/job.json"), await self._get(f"{folder}/image")
+        if job is None or image is None:
+            raise TaskNotFound(f"The input of task {order.task_id} is no longer in the archive.")
+        return TaskInput(_JOB.validate_json(job), image, await self._get(f"{folder}/mask"))
+
+    async def delete_input(self, task_id: str, digest: str) -> None:
+        """The input of an ended task is never read again."""
+        await self.delete_prefix(_input_folder(task_id, digest))
 
     async def create_record(self, record: TaskRecord) -> bool:
         """False when a record of that id exists already."""
-        return await self._create(f"tasks/{record.submission.task_id}/record.json", _RECORD.dump_json(record))
+        task_id = record.submission.task_id
+        await self.add_todo("tasks", task_id)  # before the record: a crash between leaves nothing accepted
+        return await self._create(f"tasks/{task_id}/record.json", _RECORD.dump_json(record))
 
     async def record(self, task_id: str) -> TaskRecord | None:
         data = await self._get(f"tasks/{task_id}/record.json")
         return None if data is None else _RECORD.validate_json(data)
 
-    async def claim(self, task_id: str, attempt: int, owner: str) -> bool:
-        """Take attempt number ``attempt``; False when someone took it before."""
-        claim = json.dumps({"owner": owner}).encode()
-        return await self._create(f"tasks/{task_id}/attempts/{attempt}.json", claim)
+    async def create_batch(self, record: BatchRecord) -> bool:
+        batch_id = record.submission.batch_id
+        await self.add_todo("batches", batch_id)
+        return await self._create(f"batches/{batch_id}/record.json", _BATCH.dump_json(record))
 
-    async def last_claim(self, task_id: str) -> tuple[int, str | None]:
-        """The highest attempt claimed so far (0: none) and its owner."""
-        found = await obstore.list(self._store, prefix=f"tasks/{task_id}/attempts").collect_async()
-        numbers = [int(item["path"].rsplit("/", 1)[1].removesuffix(".json")) for item in found]
-        if not numbers:
-            return 0, None
-        data = await self._get(f"tasks/{task_id}/attempts/{max(numbers)}.json")
-        return max(numbers), json.loads(data)["owner"] if data else None
+    async def batch(self, batch_id: str) -> BatchRecord | None:
+        data = await self._get(f"batches/{batch_id}/record.json")
+        return None if data is None else _BATCH.validate_json(data)
+
+    async def claim(self, task_id: str, claim: Claim) -> bool:
+        """Take an attempt; False when someone took that number before."""
+        return await self._create(f"tasks/{task_id}/attempts/{claim.number}.json", _CLAIM.dump_json(claim))
+
+    async def last_claim(self, task_id: str) -> Claim | None:
+        files = [file async for file in self.files(f"tasks/{task_id}/attempts")]
+        if not files:
+            return None
+        newest = max(int(file.path.rsplit("/", 1)[1].removesuffix(".json")) for file in files)
+        data = await self._get(f"tasks/{task_id}/attempts/{newest}.json")
+        return None if data is None else _CLAIM.validate_json(data)
+
+    # -- results and ends --------------------------------------------------------------------------------------------
 
     async def put_result(self, task_id: str, attempt: int, data: bytes) -> None:
         await obstore.put_async(self._store, f"tasks/{task_id}/result-{attempt}", data)
@@ -90,8 +146,16 @@ class TaskArchive:
     async def result(self, end: TaskEnd) -> JobResult:
         data = await self._get(f"tasks/{end.task_id}/result-{end.attempt}")
         if data is None or end.stats is None:
-            raise ResultExpired(f"The result of task {end.task_id} was deleted when its retention ended.")
+            raise _expired(end)
         return JobResult(data, end.stats)
+
+    async def result_stream(self, end: TaskEnd) -> tuple[int, AsyncIterator[bytes]]:
+        """The size of the result, and its bytes in pieces; for readers that must not hold it."""
+        try:
+            found = await obstore.get_async(self._store, f"tasks/{end.task_id}/result-{end.attempt}")
+        except FileNotFoundError:
+            raise _expired(end) from None
+        return found.meta["size"], _pieces(found)
 
     async def create_end(self, end: TaskEnd) -> bool:
         """Publish the end; False when the task has ended already (the first end stands)."""
@@ -101,44 +165,72 @@ class TaskArchive:
         data = await self._get(f"tasks/{task_id}/end.json")
         return None if data is None else _END.validate_json(data)
 
-    async def mark_delivered(self, task_id: str, note: dict[str, Any]) -> None:
-        await obstore.put_async(self._store, f"tasks/{task_id}/delivered.json", json.dumps(note).encode())
+    # -- callbacks ---------------------------------------------------------------------------------------------------
 
-    async def delivered(self, task_id: str) -> bool:
-        return await self._get(f"tasks/{task_id}/delivered.json") is not None
+    async def add_delivery(self, subject: str, delivery: Delivery) -> None:
+        """``subject``: ``tasks/<id>`` or ``batches/<id>``."""
+        path = f"{subject}/deliveries/{delivery.number:04}.json"
+        await obstore.put_async(self._store, path, _DELIVERY.dump_json(delivery))
 
-    async def task_ids(self) -> list[str]:
-        found = await obstore.list_with_delimiter_async(self._store, "tasks")
-        return sorted(prefix.rsplit("/", 1)[1] for prefix in found["common_prefixes"])
+    async def deliveries(self, subject: str) -> list[Delivery]:
+        paths = sorted([file.path async for file in self.files(f"{subject}/deliveries")])
+        found = [await self._get(path) for path in paths]
+        return [_DELIVERY.validate_json(data) for data in found if data is not None]
 
-    async def delete_files(self, task_id: str, keep_record: bool) -> None:
-        """Delete input and results, and with ``keep_record`` False also every trace of the task."""
-        kept = {"record.json", "end.json"} if keep_record else set()
-        found = await obstore.list(self._store, prefix=f"tasks/{task_id}").collect_async()
-        paths: Sequence[str] = [item["path"] for item in found if item["path"].rsplit("/", 1)[1] not in kept]
-        if paths:
-            await obstore.delete_async(self._store, paths)
+    # -- what is to be done, and by whom -----------------------------------------------------------------------------
 
-    async def delete_input(self, task_id: str) -> None:
-        """The input of an ended task is never read again."""
-        await obstore.delete_async(self._store, [f"tasks/{task_id}/image"])
-        if await self._get(f"tasks/{task_id}/mask") is not None:
-            await obstore.delete_async(self._store, [f"tasks/{task_id}/mask"])
+    async def add_todo(self, kind: Todo, name: str) -> None:
+        await obstore.put_async(self._store, f"todo/{kind}/{name}", b"{}")
 
-    async def input_age_s(self, task_id: str, now: float) -> float | None:
-        """Seconds since the input was written; None when there is none."""
+    async def todo(self, kind: Todo) -> dict[str, StoredFile]:
+        return {file.path.rsplit("/", 1)[1]: file async for file in self.files(f"todo/{kind}")}
+
+    async def done(self, kind: Todo, name: str) -> None:
+        await self._delete([f"todo/{kind}/{name}"])
+
+    async def put_owner(self, owner: str, note: bytes) -> None:
+        await obstore.put_async(self._store, f"owners/{owner}.json", note)
+
+    async def owners(self) -> dict[str, dict[str, Any]]:
+        """The newest heartbeat of every tracker that uses this archive."""
+        found = {}
+        for path in [file.path async for file in self.files("owners")]:
+            data = await self._get(path)
+            if data:
+                found[path.rsplit("/", 1)[1].removesuffix(".json")] = json.loads(data)
+        return found
+
+    async def delete_owner(self, owner: str) -> None:
+        await self._delete([f"owners/{owner}.json"])
+
+    # -- all of it ---------------------------------------------------------------------------------------------------
+
+    async def files(self, prefix: str) -> AsyncIterator[StoredFile]:
+        """Everything below a prefix, in pages."""
+        async for page in obstore.list(self._store, prefix=prefix, chunk_size=1000):
+            for item in page:
+                yield StoredFile(item["path"], item["size"], item["last_modified"].timestamp())
+
+    async def delete_prefix(self, prefix: str) -> None:
+        await self._delete([file.path async for file in self.files(prefix)])
+
+    async def delete_paths(self, paths: Sequence[str]) -> None:
+        await self._delete(paths)
+
+    async def _delete(self, paths: Sequence[str]) -> None:
+        if not paths:
+            return
         try:
-            meta = await obstore.head_async(self._store, f"tasks/{task_id}/image")
+            await obstore.delete_async(self._store, list(paths))
+        except FileNotFoundError:  # another tracker was quicker; a directory minds, an object store does not
+            for path in paths:
+                await self._delete_one(path)
+
+    async def _delete_one(self, path: str) -> None:
+        try:
+            await obstore.delete_async(self._store, path)
         except FileNotFoundError:
-            return None
-        return now - meta["last_modified"].timestamp()
-
-    async def touch_owner(self, owner: str, now: float) -> None:
-        await obstore.put_async(self._store, f"owners/{owner}.json", json.dumps({"seen": now}).encode())
-
-    async def owner_seen(self, owner: str) -> float:
-        data = await self._get(f"owners/{owner}.json")
-        return float(json.loads(data)["seen"]) if data else 0.0
+            return
 
     async def _get(self, path: str) -> bytes | None:
         try:
@@ -152,3 +244,16 @@ class TaskArchive:
         except AlreadyExistsError:
             return False
         return True
+
+
+def _input_folder(task_id: str, digest: str) -> str:
+    return f"tasks/{task_id}/input-{digest[:_DIGEST_CHARS]}"
+
+
+async def _pieces(found: "GetResult") -> AsyncIterator[bytes]:
+    async for piece in found.stream(min_chunk_size=1_048_576):
+        yield bytes(piece)
+
+
+def _expired(end: TaskEnd) -> ResultExpired:
+    return ResultExpired(f"The result of task {end.task_id} was deleted when its retention ended.")

@@ -4,16 +4,27 @@ import asyncio
 import contextlib
 import contextvars
 import logging
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 from ray.exceptions import RayError, RayTaskError
 
-from deployments.errors import ResultNotReady, ServiceUnavailable
+from deployments.errors import ResultExpired, ResultNotReady, ServiceUnavailable
 from deployments.protocol import ReplicaReport, TaskEnd, TaskOrder, Verdict
 from deployments.task_archive import TaskArchive
-from deployments.tasks import ServiceState, TaskCounts, TaskSnapshot, TaskStatus, TaskSubmission
+from deployments.tasks import (
+    BatchSnapshot,
+    BatchSubmission,
+    Changes,
+    Delivery,
+    ServiceState,
+    TaskCounts,
+    TaskInput,
+    TaskSnapshot,
+    TaskStatus,
+    TaskSubmission,
+)
 from models.errors import TextRemovalError
 from models.job import JobResult
 
@@ -78,13 +89,45 @@ class TaskClient:
         self._watches: set[TaskWatch] = set()
         self._feed: asyncio.Task[None] | None = None
 
-    async def submit(self, submission: TaskSubmission, image: bytes, mask: bytes | None) -> tuple[TaskSnapshot, bool]:
-        known = await self._archive.record(submission.task_id)
-        if known is None:
-            # Before the record, so that an accepted task always has its input.
-            await self._archive.put_input(submission.task_id, image, mask)
-        accepted: tuple[TaskSnapshot, bool] = await call(self._actor.submit.remote(submission))
+    async def submit(self, submission: TaskSubmission, given: TaskInput) -> tuple[TaskSnapshot, bool]:
+        """See ``ingress.services.TaskService``."""
+        await self._store(submission, given)
+        try:
+            accepted: tuple[TaskSnapshot, bool] = await call(self._actor.submit.remote(submission))
+        except ServiceUnavailable:
+            raise  # it may be accepted yet: the input stays, and is swept if no record follows
+        except TextRemovalError:
+            await self._discard(submission)
+            raise
         return accepted
+
+    async def submit_batch(
+        self, batch: BatchSubmission, items: Sequence[tuple[TaskSubmission, TaskInput]]
+    ) -> tuple[BatchSnapshot, bool]:
+        """See ``ingress.services.TaskService``."""
+        submissions = tuple(submission for submission, _ in items)
+        try:
+            for submission, given in items:
+                await self._store(submission, given)
+            accepted: tuple[BatchSnapshot, bool] = await call(self._actor.submit_batch.remote(batch, submissions))
+        except ServiceUnavailable:
+            raise
+        except TextRemovalError:
+            for submission in submissions:
+                await self._discard(submission)
+            raise
+        return accepted
+
+    async def _store(self, submission: TaskSubmission, given: TaskInput) -> None:
+        # Before the record, so that an accepted task always has its input.
+        if await self._archive.record(submission.task_id) is None:
+            await self._archive.put_input(submission.task_id, submission.content_sha256, given)
+
+    async def _discard(self, submission: TaskSubmission) -> None:
+        """The input of a refused task; one whose content another submission was accepted with stays."""
+        record = await self._archive.record(submission.task_id)
+        if record is None or record.submission.content_sha256 != submission.content_sha256:
+            await self._archive.delete_input(submission.task_id, submission.content_sha256)
 
     async def get(self, task_id: str) -> TaskSnapshot:
         snapshot: TaskSnapshot = await call(self._actor.snapshot.remote(task_id))
@@ -93,6 +136,34 @@ class TaskClient:
     async def cancel(self, task_id: str) -> TaskSnapshot:
         snapshot: TaskSnapshot = await call(self._actor.cancel.remote(task_id))
         return snapshot
+
+    async def delete(self, task_id: str) -> None:
+        await call(self._actor.delete.remote(task_id))
+
+    async def deliveries(self, task_id: str) -> list[Delivery]:
+        found: list[Delivery] = await call(self._actor.deliveries.remote(task_id))
+        return found
+
+    async def redeliver(self, task_id: str) -> list[Delivery]:
+        found: list[Delivery] = await call(self._actor.redeliver.remote(task_id))
+        return found
+
+    async def batch(self, batch_id: str) -> BatchSnapshot:
+        batch: BatchSnapshot = await call(self._actor.batch.remote(batch_id))
+        return batch
+
+    async def cancel_batch(self, batch_id: str) -> BatchSnapshot:
+        batch: BatchSnapshot = await call(self._actor.cancel_batch.remote(batch_id))
+        return batch
+
+    async def batch_results(self, batch: BatchSnapshot) -> AsyncIterator[tuple[TaskSnapshot, JobResult | None]]:
+        """The tasks of an ended batch in order, one result at a time; None where there is none."""
+        for task in batch.tasks:
+            end = await self._archive.end(task.task_id)
+            try:
+                yield task, None if end is None else await self._archive.result(end)
+            except ResultExpired:
+                yield task, None
 
     async def counts(self) -> TaskCounts:
         counts: TaskCounts = await call(self._actor.counts.remote())
@@ -124,14 +195,19 @@ class TaskClient:
 
     async def _poll(self) -> None:
         """One long poll for all watchers of this ingress replica; ends when nobody watches."""
-        version = -1
+        known = Changes("", -1, ())
         while self._watches:
             try:
-                version, found = await call(self._actor.changes.remote(version, POLL_S if version >= 0 else 0.0))
+                news: Changes = await call(self._actor.changes.remote(known.epoch, known.version, POLL_S))
             except ServiceUnavailable:
                 await asyncio.sleep(0.5)
                 continue
-            for snapshot in found:
+            if news.epoch != known.epoch:
+                # Another life of the tracker: what changed between the two was told to nobody.
+                for watch in self._watches:
+                    watch.ask_again()
+            known = news
+            for snapshot in news.tasks:
                 for watch in self._watches:
                     watch.offer(snapshot)
 
@@ -145,6 +221,7 @@ class TaskWatch:
         self._all = False
         self._newest: dict[str, TaskSnapshot] = {}
         self._seen: dict[str, int] = {}
+        self._live: set[str] = set()
         self._wake = asyncio.Event()
         self._asking: set[asyncio.Task[None]] = set()
 
@@ -162,7 +239,15 @@ class TaskWatch:
     def add(self, task_id: str) -> None:
         self._followed.add(task_id)
         self._seen.pop(task_id, None)
-        task = asyncio.get_running_loop().create_task(self._ask(task_id))
+        self._spawn(self._ask(task_id))
+
+    def ask_again(self) -> None:
+        """The newest state of everything that is followed and has not ended, from the tracker itself."""
+        for task_id in self._followed | self._live:
+            self._spawn(self._ask(task_id))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
 
@@ -173,10 +258,13 @@ class TaskWatch:
         self._all = on
 
     def offer(self, snapshot: TaskSnapshot) -> None:
+        """A batch that is followed means its tasks."""
         task_id = snapshot.task_id
-        if not (self._all or task_id in self._followed) or self._seen.get(task_id, -1) >= snapshot.version:
+        followed = task_id in self._followed or snapshot.batch_id in self._followed
+        if not (self._all or followed) or self._seen.get(task_id, -1) >= snapshot.version:
             return
         self._seen[task_id] = snapshot.version
+        (self._live.discard if snapshot.status.is_terminal else self._live.add)(task_id)
         self._newest[task_id] = snapshot
         self._wake.set()
 
@@ -193,7 +281,11 @@ class TaskWatch:
                 self._seen.pop(snapshot.task_id, None)  # nothing follows an end; keeps the table small
         return found
 
-    async def _ask(self, task_id: str) -> None:
+    async def _ask(self, name: str) -> None:
         # Unknown yet: its updates come when it is submitted.
         with contextlib.suppress(TextRemovalError):
-            self.offer(await self._client.get(task_id))
+            self.offer(await self._client.get(name))
+            return
+        with contextlib.suppress(TextRemovalError):
+            for snapshot in (await self._client.batch(name)).tasks:
+                self.offer(snapshot)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from deployments.progress import UnitProgress, remaining_s
 from deployments.protocol import TaskEnd
 from deployments.task_archive import TaskRecord
+from deployments.task_queue import FairQueue
 from deployments.tasks import Stage, TaskCounts, TaskSnapshot, TaskStatus
 
 _STAGE_STATUS = {Stage.PREPARING: TaskStatus.PREPARING}
@@ -34,8 +35,10 @@ class TaskEntry:
     inpainting_since: float | None = None
     running: bool = False
     """An attempt is out: dispatched, or adopted after a restart."""
-    expired: bool = False
-    """The result was deleted; the record stays for one more retention."""
+    begun: bool = False
+    """A replica has reported on the current attempt: before that it may wait long for one."""
+    owner: str = ""
+    """The tracker that works on it; another than this one: only followed here, through the archive."""
 
     @property
     def task_id(self) -> str:
@@ -48,7 +51,9 @@ class TaskTable:
     def __init__(self, max_queued: int) -> None:
         self._entries: dict[str, TaskEntry] = {}
         self._changed: OrderedDict[str, int] = OrderedDict()
-        self._queue: OrderedDict[str, None] = OrderedDict()
+        self._queue = FairQueue()
+        self._by_status = dict.fromkeys(TaskStatus, 0)
+        self._active: dict[str, None] = {}
         # Versions go on rising after a restart, because they begin at the clock.
         self._version = time.time_ns() // 1000
         self._wake = asyncio.Event()
@@ -68,11 +73,14 @@ class TaskTable:
     def version(self) -> int:
         return self._version
 
-    @property
-    def queue_full(self) -> bool:
-        return len(self._queue) >= self._max_queued
+    def room(self) -> int:
+        return max(0, self._max_queued - len(self._queue))
 
-    def add(self, record: TaskRecord) -> TaskEntry:
+    def active(self) -> list[TaskEntry]:
+        """Not ended, oldest first."""
+        return [self._entries[task_id] for task_id in self._active]
+
+    def add(self, record: TaskRecord, owner: str) -> TaskEntry:
         """A newly accepted (or rebuilt) task; the caller queues it."""
         sub = record.submission
         snapshot = TaskSnapshot(
@@ -88,19 +96,23 @@ class TaskTable:
             created_at=record.created_at,
             progress_interval_s=sub.progress_interval_s,
             enable_progress=sub.enable_progress,
+            client=sub.client,
+            batch_id=sub.batch_id,
         )
-        entry = TaskEntry(record, snapshot)
+        entry = TaskEntry(record, snapshot, owner=owner)
         self._entries[sub.task_id] = entry
+        self._by_status[TaskStatus.PENDING] += 1
+        self._active[sub.task_id] = None
         self._publish(entry, snapshot)
         return entry
 
-    def enqueue(self, task_id: str) -> None:
-        self._queue[task_id] = None
+    def enqueue(self, entry: TaskEntry, *, front: bool = False) -> None:
+        sub = entry.record.submission
+        self._queue.push(sub.task_id, sub.client, sub.priority, front=front)
 
     def next_queued(self) -> TaskEntry | None:
-        """Take the first task that waits."""
-        while self._queue:
-            task_id, _ = self._queue.popitem(last=False)
+        """Take the task whose turn it is."""
+        while (task_id := self._queue.pop()) is not None:
             entry = self._entries.get(task_id)
             if entry and not entry.snapshot.status.is_terminal:
                 return entry
@@ -108,12 +120,12 @@ class TaskTable:
 
     def start_attempt(self, entry: TaskEntry, attempt: int) -> None:
         entry.attempt, entry.running, entry.heard_at = attempt, True, time.monotonic()
-        entry.progress, entry.inpainting_since = UnitProgress(), None
+        entry.progress, entry.inpainting_since, entry.begun = UnitProgress(), None, False
 
     def advance(self, entry: TaskEntry, progress: UnitProgress) -> None:
         """News of the current attempt. Progress never falls, not even when an attempt starts over."""
         now = time.monotonic()
-        entry.heard_at = now
+        entry.heard_at, entry.begun = now, True
         snap = entry.snapshot
         # The version zero of an attempt, "nothing done yet", is news once: the task has begun.
         if snap.status.is_terminal or (progress == entry.progress and snap.status is not TaskStatus.PENDING):
@@ -144,16 +156,18 @@ class TaskTable:
         self._publish(
             entry, replace(entry.snapshot, status=TaskStatus.PENDING, message=why, estimated_remaining_s=None)
         )
-        self.enqueue(entry.task_id)
-        self._queue.move_to_end(entry.task_id, last=False)
+        self.enqueue(entry, front=True)
 
-    def finish(self, entry: TaskEntry, end: TaskEnd) -> None:
-        """The one way to a terminal state; the end is in the archive already."""
+    def finish(self, entry: TaskEntry, end: TaskEnd, *, news: bool = True) -> None:
+        """The one way to a terminal state; the end is in the archive already.
+
+        ``news`` False: it ended long ago and was read again, so no watcher is told.
+        """
         entry.running = False
-        self._queue.pop(entry.task_id, None)
+        self._queue.remove(entry.task_id)
         done = end.status is TaskStatus.COMPLETED
         snap = entry.snapshot
-        if done and end.started_at:
+        if done and end.started_at and news:
             seconds = end.completed_at - end.started_at
             self._task_seconds = seconds if not self._task_seconds else 0.8 * self._task_seconds + 0.2 * seconds
         messages = {
@@ -179,18 +193,25 @@ class TaskTable:
                 units_total=end.units_total,
                 stats=end.stats,
             ),
+            news=news,
         )
 
     def forget(self, task_id: str) -> None:
-        self._entries.pop(task_id, None)
+        entry = self._entries.pop(task_id, None)
         self._changed.pop(task_id, None)
-        self._queue.pop(task_id, None)
+        self._active.pop(task_id, None)
+        self._queue.remove(task_id)
+        if entry is not None:
+            self._by_status[entry.snapshot.status] -= 1
 
-    def snapshot(self, entry: TaskEntry) -> TaskSnapshot:
-        """With the place in the queue, which changes without news of the task itself."""
-        if entry.task_id not in self._queue:
+    def snapshot(self, entry: TaskEntry, slots: int) -> TaskSnapshot:
+        """With the place in the queue and the wait, which change without news of the task itself."""
+        position = self._queue.position(entry.task_id)
+        if position is None:
             return entry.snapshot
-        return replace(entry.snapshot, queue_position=list(self._queue).index(entry.task_id))
+        turns = 1 + position / max(1, slots)
+        left = round(self._task_seconds * turns, 3) if self._task_seconds else None
+        return replace(entry.snapshot, queue_position=position, estimated_remaining_s=left)
 
     def changed_after(self, version: int) -> list[TaskSnapshot]:
         """The newest snapshot of each task that changed after ``version``, oldest change first."""
@@ -212,13 +233,9 @@ class TaskTable:
         return self.changed_after(version)
 
     def counts(self, slots: int) -> TaskCounts:
-        by_status = dict.fromkeys(TaskStatus, 0)
-        for entry in self._entries.values():
-            by_status[entry.snapshot.status] += 1
-        active = tuple(e.task_id for e in self._entries.values() if not e.snapshot.status.is_terminal)
         return TaskCounts(
-            **{status.value: count for status, count in by_status.items()},
-            active_task_ids=active,
+            **{status.value: count for status, count in self._by_status.items()},
+            active_task_ids=tuple(self._active),
             max_queued=self._max_queued,
             estimated_wait_s=self.estimated_wait_s(slots),
         )
@@ -227,12 +244,18 @@ class TaskTable:
         """Seconds until a task accepted now would end, from the measured time per task; None before the first."""
         if not self._task_seconds:
             return None
-        waiting = sum(not e.snapshot.status.is_terminal for e in self._entries.values())
-        return round(self._task_seconds * (1 + waiting / max(1, slots)), 3)
+        return round(self._task_seconds * (1 + len(self._active) / max(1, slots)), 3)
 
-    def _publish(self, entry: TaskEntry, snapshot: TaskSnapshot) -> None:
+    def _publish(self, entry: TaskEntry, snapshot: TaskSnapshot, *, news: bool = True) -> None:
         self._version += 1
+        self._by_status[entry.snapshot.status] -= 1
+        self._by_status[snapshot.status] += 1
+        if snapshot.status.is_terminal:
+            self._active.pop(entry.task_id, None)
         entry.snapshot = replace(snapshot, version=self._version)
+        if not news:
+            self._changed.pop(entry.task_id, None)
+            return
         self._changed[entry.task_id] = self._version
         self._changed.move_to_end(entry.task_id)
         self._wake.set()

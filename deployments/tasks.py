@@ -30,17 +30,41 @@ class Stage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class TaskInput:
+    """What a replica needs. It goes to the archive, never through the actor."""
+
+    job: InpaintJob
+    image: bytes
+    mask: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TaskSubmission:
-    """What ingress hands over. The image (and mask) bytes go to the archive, never through the actor."""
+    """What the tracker needs to know of a task."""
 
     task_id: str
-    job: InpaintJob
     total_regions: int
     content_sha256: str
-    """Of the files and all parameters: the same id with the same digest is the same task."""
+    """Of the files and all parameters: the same id with the same digest is the same task. Names the input."""
     callback_url: str | None = None
     enable_progress: bool = True
     progress_interval_s: float = 1.0
+    client: str = ""
+    """Whom the queue is fair between: an API key's name, else an address."""
+    priority: int = 0
+    """Among the tasks of one client, higher goes first."""
+    batch_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSubmission:
+    """Tasks that are followed, cancelled and fetched together."""
+
+    batch_id: str
+    task_ids: tuple[str, ...]
+    content_sha256: str
+    callback_url: str | None = None
+    client: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +95,72 @@ class TaskSnapshot:
     enable_progress: bool = True
     queue_position: int | None = None
     """0 = next, for pending tasks."""
+    client: str = ""
+    batch_id: str | None = None
     stats: JobStats | None = None
     """Of a completed task."""
 
     def elapsed_s(self, now: float) -> float:
         """Seconds since work began (since acceptance, while the task waits)."""
         return max(0.0, (self.completed_at or now) - (self.started_at or self.created_at))
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSnapshot:
+    """A batch at one moment: its tasks, in the order of its items."""
+
+    batch_id: str
+    created_at: float
+    client: str
+    tasks: tuple[TaskSnapshot, ...]
+
+    @property
+    def ended(self) -> bool:
+        return all(task.status.is_terminal for task in self.tasks)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {status.value: sum(task.status is status for task in self.tasks) for status in TaskStatus}
+
+    @property
+    def status(self) -> str:
+        """As for a task, with ``completed_with_errors`` when all have ended and not all of them well."""
+        counts = self.counts
+        if not self.ended:
+            return "pending" if counts["pending"] == len(self.tasks) else "processing"
+        if counts["cancelled"] and not counts["error"]:
+            return "cancelled" if not counts["completed"] else "completed_with_errors"
+        if not counts["error"]:
+            return "completed"
+        return "completed_with_errors" if counts["completed"] else "error"
+
+    @property
+    def overall_progress(self) -> float:
+        """0 to 100: the mean of the tasks, an ended one counting as whole."""
+        done = (100.0 if t.status.is_terminal else t.overall_progress for t in self.tasks)
+        return round(sum(done) / len(self.tasks), 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The answer to a long poll. Another ``epoch`` is another life of the tracker: ask again for what is followed."""
+
+    epoch: str
+    version: int
+    tasks: tuple[TaskSnapshot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One attempt at a callback."""
+
+    number: int
+    at: float
+    taken: bool
+    answer: str
+    """What the receiver said, or why it was not reached."""
+    next_at: float | None = None
+    """When it is tried again; None: never, it was taken or given up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from starlette.middleware.cors import CORSMiddleware
 from ingress import docs, errors, openapi
 from ingress.config import NAME, VERSION, AppConfig
 from ingress.limits import BodyLimit, RequestId
-from ingress.routes import inpaint, progress, service, tasks
+from ingress.routes import batch, inpaint, progress, service, tasks
 from ingress.services import Services
 
 _EXPOSED = [
@@ -25,14 +25,18 @@ def create_app(services: Services, config: AppConfig, echo_request_id: bool = Tr
         docs_url=None,
         redoc_url=None,
     )
-    for module in (service, inpaint, tasks, progress):
+    for module in (service, inpaint, tasks, batch, progress):
         app.include_router(module.build(services, config))
     docs.install(app)
     openapi.install(app)
     errors.install(app)
     # The last added is the outermost: the request id must be there for every answer, also a refusal.
     # Two files at most, as base64: four bytes for three.
-    app.add_middleware(BodyLimit, max_bytes=2 * config.max_file_size * 4 // 3 + _OVERHEAD_BYTES)
+    app.add_middleware(
+        BodyLimit,
+        max_bytes=2 * config.max_file_size * 4 // 3 + _OVERHEAD_BYTES,
+        batch_max_bytes=config.max_batch_bytes * 4 // 3 + _OVERHEAD_BYTES,
+    )
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(config.cors_origins),

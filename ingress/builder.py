@@ -16,6 +16,9 @@ from ingress.deployment import IngressReplica
 from ingress.settings import Settings, default_archive_dir
 
 _SLOTS = 4
+"""Tasks that one replica works on at a time."""
+_MAX_ONGOING = 2 * _SLOTS
+"""With the synchronous calls, too: tasks never take all places, so a call that somebody waits for finds one."""
 
 
 def build(args: Settings) -> Application:
@@ -26,7 +29,7 @@ def build(args: Settings) -> Application:
         InpainterReplica,
         name="Inpainter",
         ray_actor_options={"num_cpus": 1, "num_gpus": 1 if args.iopaint_device == "cuda" else 0},
-        max_ongoing_requests=_SLOTS,
+        max_ongoing_requests=_MAX_ONGOING,
         # Serve calls `reconfigure`, which starts the replica's loops, only when there is a user_config.
         user_config={},
         logging_config=logging_config,
@@ -67,6 +70,7 @@ def tracker_config(settings: Settings) -> TrackerConfig:
         archive_url=settings.task_archive_url or str(default_archive_dir()),
         version=digest[:12],
         retention_s=settings.task_retention_s,
+        archive_max_bytes=settings.task_archive_max_bytes,
         max_queued=settings.max_queued_tasks,
         slots_per_replica=_SLOTS,
         callback_secret=settings.callback_secret,

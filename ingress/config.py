@@ -23,6 +23,8 @@ class AppConfig:
     max_pixels: int
     max_file_size: int
     max_regions: int
+    max_batch_items: int
+    max_batch_bytes: int
     request_timeout_s: float
     cors_origins: tuple[str, ...]
     hd_strategy: HDStrategy | None
@@ -40,6 +42,8 @@ class AppConfig:
             max_pixels=settings.max_pixels,
             max_file_size=settings.max_file_size,
             max_regions=settings.max_regions,
+            max_batch_items=settings.max_batch_items,
+            max_batch_bytes=settings.max_batch_bytes,
             request_timeout_s=settings.request_timeout,
             cors_origins=settings.cors_origins,
             hd_strategy=HDStrategy(settings.hd_strategy) if settings.hd_strategy else None,

@@ -75,6 +75,11 @@ def _check_json(schema: type[P], body: bytes, config: AppConfig) -> Intake[P]:
         parsed = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise UnreadableBody("The body is not valid JSON.") from error
+    return check_fields(schema, parsed, config)
+
+
+def check_fields(schema: type[P], parsed: object, config: AppConfig) -> Intake[P]:
+    """A JSON object, with its files in base64."""
     if not isinstance(parsed, dict):
         raise InvalidField("body: a JSON object is expected.", field="body")
     files = {}
@@ -103,7 +108,7 @@ def _check(schema: type[P], fields: dict[str, Any], files: dict[str, bytes], con
     except ValidationError as error:
         raise invalid_field(error.errors()) from error
     for name in needed:
-        if name not in files:
+        if name not in files and schema.model_fields[name].is_required():
             raise InvalidField(f"{name}: a file is expected.", field=name)
     if request.model is not None and request.model not in config.models:
         raise UnknownModel(f"model: {request.model!r} is not offered. Offered are: {', '.join(config.models)}.")

@@ -39,19 +39,21 @@ class RequestId:
 
 
 class BodyLimit:
-    """413 as soon as more than ``max_bytes`` were announced or arrived, whatever the length header says."""
+    """413 as soon as more bytes than allowed were announced or arrived, whatever the length header says."""
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int, batch_max_bytes: int) -> None:
         self._app = app
         self._max_bytes = max_bytes
+        self._batch_max_bytes = batch_max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        max_bytes = self._batch_max_bytes if scope["path"].endswith("/inpaint-batch") else self._max_bytes
         announced = dict(scope["headers"]).get(b"content-length", b"0")
-        if announced.isdigit() and int(announced) > self._max_bytes:
-            await self._refuse(scope, receive, send)
+        if announced.isdigit() and int(announced) > max_bytes:
+            await self._refuse(max_bytes, scope, receive, send)
             return
         seen = 0
 
@@ -59,17 +61,18 @@ class BodyLimit:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > self._max_bytes:
-                raise BodyTooLarge(self._sentence())
+            if seen > max_bytes:
+                raise BodyTooLarge(_sentence(max_bytes))
             return message
 
         await self._app(scope, counted, send)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _refuse(self, max_bytes: int, scope: Scope, receive: Receive, send: Send) -> None:
         response = respond(
-            Request(scope), STATUS[BodyTooLarge.code], BodyTooLarge.code, self._sentence(), {"Connection": "close"}
+            Request(scope), STATUS[BodyTooLarge.code], BodyTooLarge.code, _sentence(max_bytes), {"Connection": "close"}
         )
         await response(scope, receive, send)
 
-    def _sentence(self) -> str:
-        return f"The request body is too large: at most {self._max_bytes} bytes are allowed."
+
+def _sentence(max_bytes: int) -> str:
+    return f"The request body is too large: at most {max_bytes} bytes are allowed."

@@ -14,9 +14,16 @@ def base_url(connection: HTTPConnection, public_url: str) -> str:
     return f"{proto}://{host}{prefix}".rstrip("/")
 
 
-def websocket_url(connection: HTTPConnection, public_url: str, task_id: str) -> str:
+def websocket_url(connection: HTTPConnection, public_url: str, task_id: str | None) -> str:
+    """The task's own endpoint, or the general one."""
     base = base_url(connection, public_url)
-    return f"ws{base.removeprefix('http')}/api/v1/ws/progress/{task_id}"
+    return f"ws{base.removeprefix('http')}/api/v1/ws/progress{f'/{task_id}' if task_id else ''}"
+
+
+def client_name(connection: HTTPConnection) -> str:
+    """Whom the queue is fair between: the API key's name when keys are on, else the peer's address."""
+    named = connection.scope.get("state", {}).get("client")
+    return named or f"ip:{connection.client.host if connection.client else 'unknown'}"
 
 
 def _first(value: str | None) -> str:

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
-from ingress.schemas.requests import AsyncRequest, MaskRequest, RegionsRequest
+from ingress.schemas.requests import AsyncRequest, BatchRequest, MaskRequest, RegionsRequest
 from ingress.schemas.responses import ErrorBody
 
 _MEANINGS = {
@@ -19,6 +19,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody, "description": meaning} for status, meaning in _MEANINGS.items()
 }
 _EXAMPLE = {"image": "iVBORw0KGgo...", "regions": [{"x": 100, "y": 50, "width": 200, "height": 30}]}
+_BATCH_EXAMPLE = {"items": [_EXAMPLE, _EXAMPLE], "batch_id": "catalogue-7"}
 _REF = "#/components/schemas/{model}"
 
 
@@ -39,6 +40,12 @@ def body(schema: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
+def json_body(schema: type[BaseModel]) -> dict[str, Any]:
+    """The request body of an operation that takes JSON only."""
+    content = {"application/json": {"schema": {"$ref": _REF.format(model=schema.__name__)}, "example": _BATCH_EXAMPLE}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
 def install(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -47,7 +54,7 @@ def install(app: FastAPI) -> None:
                 servers=app.servers or None,
             )  # fmt: skip
             schemas = document["components"]["schemas"]
-            for schema in (MaskRequest, RegionsRequest, AsyncRequest):
+            for schema in (MaskRequest, RegionsRequest, AsyncRequest, BatchRequest):
                 whole = schema.model_json_schema(ref_template=_REF)
                 schemas.update(whole.pop("$defs", {}))
                 schemas[schema.__name__] = whole

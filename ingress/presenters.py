@@ -4,7 +4,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from deployments.tasks import ServiceState, TaskCounts, TaskSnapshot, TaskStatus
+from deployments.tasks import BatchSnapshot, Delivery, ServiceState, TaskCounts, TaskSnapshot, TaskStatus
 from ingress.config import NAME, VERSION, AppConfig
 from ingress.schemas import responses as wire
 from models.job import JobStats
@@ -59,7 +59,7 @@ def info(state: ServiceState, config: AppConfig) -> wire.InfoBody:
         name=NAME,
         version=VERSION,
         model=model(state, config),
-        capabilities=["mask", "regions", "polygons", "async", "progress", "cancel", "callback", "multipart"],
+        capabilities=["mask", "regions", "polygons", "async", "progress", "cancel", "callback", "multipart", "batch"],
         models=list(config.models),
         limits=wire.LimitsBody(
             max_image_size=config.max_image_size,
@@ -84,6 +84,11 @@ def image_headers(stats: JobStats, with_regions: bool) -> dict[str, str]:
     if stats.notes:
         headers["X-Notes"] = " ".join(stats.notes)
     return headers
+
+
+def suffix(media_type: str) -> str:
+    """Of a file name."""
+    return _SUFFIX[media_type]
 
 
 def stats_json(stats: JobStats) -> wire.JsonBody:
@@ -144,6 +149,41 @@ def cancelled(snapshot: TaskSnapshot) -> wire.CancelBody:
         message=snapshot.message,
         units_done=snapshot.units_done,
         units_total=snapshot.units_total,
+    )
+
+
+def deleted(task_id: str) -> wire.DeletedBody:
+    return wire.DeletedBody(task_id=task_id, status="deleted", message="The task and its files are gone")
+
+
+def deliveries(task_id: str, found: list[Delivery]) -> wire.DeliveriesBody:
+    return wire.DeliveriesBody(
+        task_id=task_id,
+        deliveries=[
+            wire.DeliveryBody(
+                number=one.number, at=timestamp(one.at), taken=one.taken, answer=one.answer,
+                next_at=_optional(one.next_at),
+            )
+            for one in found
+        ],
+    )  # fmt: skip
+
+
+def batch_accepted(snapshot: BatchSnapshot, websocket_url: str) -> wire.BatchAcceptedBody:
+    return wire.BatchAcceptedBody(
+        batch_id=snapshot.batch_id, task_ids=[one.task_id for one in snapshot.tasks], websocket_url=websocket_url
+    )
+
+
+def batch(snapshot: BatchSnapshot, base_url: str) -> wire.BatchBody:
+    return wire.BatchBody(
+        batch_id=snapshot.batch_id,
+        status=snapshot.status,
+        counts=snapshot.counts,
+        overall_progress=snapshot.overall_progress,
+        created_at=timestamp(snapshot.created_at),
+        result_url=f"{base_url}/api/v1/batch-result/{snapshot.batch_id}" if snapshot.ended else None,
+        tasks=[task(one, base_url) for one in snapshot.tasks],
     )
 
 

@@ -1,10 +1,20 @@
 """The few collaborators that routes use, as protocols: the real ones call Ray, the tests' ones are plain classes."""
 
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
-from deployments.tasks import ServiceState, TaskCounts, TaskSnapshot, TaskSubmission
+from deployments.tasks import (
+    BatchSnapshot,
+    BatchSubmission,
+    Delivery,
+    ServiceState,
+    TaskCounts,
+    TaskInput,
+    TaskSnapshot,
+    TaskSubmission,
+)
 from models.job import InpaintJob, JobResult
 
 
@@ -44,7 +54,7 @@ class Watch(Protocol):
 
 
 class TaskService(Protocol):
-    async def submit(self, submission: TaskSubmission, image: bytes, mask: bytes | None) -> tuple[TaskSnapshot, bool]:
+    async def submit(self, submission: TaskSubmission, given: TaskInput) -> tuple[TaskSnapshot, bool]:
         """Accept a task durably. The flag is False when the same task was accepted before (idempotent submit).
 
         Raises ``TaskConflict`` (id in use for other content), ``QueueFull``.
@@ -57,6 +67,36 @@ class TaskService(Protocol):
 
     async def cancel(self, task_id: str) -> TaskSnapshot:
         """Final at once. Raises ``TaskNotFound``, ``TaskFinished`` (completed or error)."""
+        ...
+
+    async def submit_batch(
+        self, batch: BatchSubmission, items: Sequence[tuple[TaskSubmission, TaskInput]]
+    ) -> tuple[BatchSnapshot, bool]:
+        """Accept all tasks of a batch durably, or none; otherwise as ``submit``."""
+        ...
+
+    async def delete(self, task_id: str) -> None:
+        """Forget an ended task and its files. Raises ``TaskNotFound``, ``TaskRunning``."""
+        ...
+
+    async def deliveries(self, task_id: str) -> list[Delivery]:
+        """The attempts at the task's callback, oldest first. Raises ``TaskNotFound``."""
+        ...
+
+    async def redeliver(self, task_id: str) -> list[Delivery]:
+        """Send the callback once more. Raises ``TaskNotFound``, ``NothingToDeliver``."""
+        ...
+
+    async def batch(self, batch_id: str) -> BatchSnapshot:
+        """Raises ``BatchNotFound``."""
+        ...
+
+    async def cancel_batch(self, batch_id: str) -> BatchSnapshot:
+        """Cancel all tasks of it that have not ended. Raises ``BatchNotFound``."""
+        ...
+
+    def batch_results(self, batch: BatchSnapshot) -> AsyncIterator[tuple[TaskSnapshot, JobResult | None]]:
+        """The tasks of an ended batch in order, one result in memory at a time; None for those without one."""
         ...
 
     async def counts(self) -> TaskCounts: ...

@@ -41,6 +41,8 @@ class Settings(BaseSettings):
     max_file_size: int = Field(52_428_800, ge=1, description="Bytes of one decoded file.")
     max_pixels: int = Field(64_000_000, ge=1, description="Pixels of an image; read from the header before decoding.")
     max_regions: int = Field(1000, ge=1, description="Regions in one request.")
+    max_batch_items: int = Field(100, ge=1, description="Items of one batch.")
+    max_batch_bytes: int = Field(536_870_912, ge=1, description="Bytes of all decoded files of one batch.")
     max_queued_tasks: int = Field(1000, ge=1, description="Tasks waiting; one more is refused with 429.")
     request_timeout: float = Field(300, gt=0, description="Seconds after which a synchronous call ends with 504.")
     log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING, ERROR or CRITICAL.")
@@ -50,6 +52,9 @@ class Settings(BaseSettings):
     )
     model_dir: Path | None = Field(None, description="Folder with weights files; searched first, and downloaded to.")
     task_archive_url: str = Field("", description="Folder or URL where tasks are kept; empty: the user's state folder.")
+    task_archive_max_bytes: int = Field(
+        0, ge=0, description="Beyond so many bytes the oldest results go before their time; 0: no bound."
+    )
     task_retention_s: float = Field(86_400, gt=0, description="Seconds for which a finished task's result is kept.")
     callback_secret: str = Field("", description="Signs callbacks (Standard Webhooks); empty: unsigned.")
     callback_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from deployments.tasks import TaskSubmission
+from deployments.tasks import TaskInput, TaskSubmission
 from ingress import intake, links, presenters
 from ingress.config import AppConfig
 from ingress.openapi import ERRORS, body
@@ -66,14 +66,15 @@ def build(services: Services, config: AppConfig) -> APIRouter:
             await services.check_callback(sent.callback_url)
         submission = TaskSubmission(
             task_id=sent.task_id or str(uuid.uuid4()),
-            job=read.job,
             total_regions=len(sent.regions),
             content_sha256=read.content_sha256(),
             callback_url=sent.callback_url,
             enable_progress=sent.enable_progress,
             progress_interval_s=sent.progress_interval,
+            client=links.client_name(request),
+            priority=sent.priority,
         )
-        snapshot, new = await services.tasks.submit(submission, read.image, read.mask)
+        snapshot, new = await services.tasks.submit(submission, TaskInput(read.job, read.image, read.mask))
         counts = await services.tasks.counts()
         url = links.websocket_url(request, config.public_url, snapshot.task_id)
         answer = presenters.accepted(snapshot, counts.estimated_wait_s, url)

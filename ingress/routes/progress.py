@@ -6,6 +6,7 @@ import json
 import re
 import time
 import uuid
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, WebSocket
@@ -165,6 +166,10 @@ class _Session:
             self._ended.add(task_id)
             self._live.pop(task_id, None)
         elif snapshot.enable_progress:
+            before = self._live.get(task_id)
+            if before is not None and before[0].overall_progress > snapshot.overall_progress:
+                # An attempt that starts over under a tracker that starts over: the work falls back, not the bar.
+                snapshot = replace(snapshot, overall_progress=before[0].overall_progress)
             self._live[task_id] = (snapshot, time.monotonic())
         else:
             return

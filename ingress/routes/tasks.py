@@ -26,6 +26,19 @@ def build(services: Services, config: AppConfig) -> APIRouter:
     async def cancel_task(task_id: str) -> wire.CancelBody:
         return presenters.cancelled(await services.tasks.cancel(checked(task_id)))
 
+    @router.delete("/tasks/{task_id}", summary="Forget an ended task and its files")
+    async def delete_task(task_id: str) -> wire.DeletedBody:
+        await services.tasks.delete(checked(task_id))
+        return presenters.deleted(task_id)
+
+    @router.get("/tasks/{task_id}/deliveries", summary="Attempts at a task's callback")
+    async def deliveries(task_id: str) -> wire.DeliveriesBody:
+        return presenters.deliveries(task_id, await services.tasks.deliveries(checked(task_id)))
+
+    @router.post("/tasks/{task_id}/deliveries", summary="Send a task's callback once more", status_code=202)
+    async def redeliver(task_id: str) -> wire.DeliveriesBody:
+        return presenters.deliveries(task_id, await services.tasks.redeliver(checked(task_id)))
+
     @router.get("/tasks", summary="Figures of all tasks")
     async def tasks() -> wire.TasksBody:
         return presenters.tasks(await services.tasks.counts())

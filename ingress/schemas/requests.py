@@ -1,13 +1,15 @@
 """What clients send. Unknown fields are ignored, as the original's did; wrong types are refused."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from models.geometry import Polygon, Rect, Region
 from models.job import DiffusionOptions, HDOptions, HDStrategy, InpaintJob, OutputOptions
 
 TASK_ID = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$"
+BATCH_ID = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,119}$"
+"""Shorter than a task's: the ids of its tasks are `<batch_id>.<index>`."""
 _IMAGE = "Base64 of an image file; a `data:image/...;base64,` prefix is accepted. In a form: the file itself."
 
 
@@ -125,3 +127,42 @@ class AsyncRequest(RegionsRequest):
         1.0, ge=0.1, le=3600, description="Seconds after which the newest state is repeated when there is no news."
     )
     callback_url: str | None = Field(None, max_length=2048, description="Where the end of the task is POSTed.")
+    priority: int = Field(0, ge=-100, le=100, description="Among your own waiting tasks, higher goes first.")
+
+
+class BatchItem(Parameters):
+    """One image of a batch, with `regions` or with a `mask`."""
+
+    mask: str | None = Field(None, description="Base64 of a mask of the image's size; white = remove.")
+    regions: list[RegionModel] | None = Field(
+        None, min_length=1, description="Rectangles and polygons to remove, pixels."
+    )
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.mask is None) == (self.regions is None):
+            raise ValueError("either regions or mask is expected")
+        return self
+
+    def regions_of_job(self) -> tuple[Region, ...] | None:
+        return None if self.regions is None else tuple(region.region() for region in self.regions)
+
+
+class BatchHead(BaseModel):
+    """What a batch has besides its items."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    batch_id: str | None = Field(
+        None, pattern=BATCH_ID, description="Chosen by the client: letters, digits, `.`, `_`, `-`."
+    )
+    callback_url: str | None = Field(
+        None, max_length=2048, description="Where the end of the batch is POSTed: figures, no pictures."
+    )
+    priority: int = Field(0, ge=-100, le=100, description="Among your own waiting tasks, higher goes first.")
+
+
+class BatchRequest(BatchHead):
+    """Many images in one call; all of them are accepted, or none."""
+
+    items: list[BatchItem] = Field(min_length=1, description="The images.")

@@ -127,3 +127,38 @@ class TasksBody(BaseModel):
     max_queued_tasks: int = Field(description="More than so many waiting are refused.")
     estimated_wait: float | None = Field(description="Seconds until a task sent now would end.")
     active_task_ids: list[str] = Field(description="Ids of tasks not ended.")
+
+
+class DeletedBody(BaseModel):
+    task_id: str = Field(description="Id of the task.")
+    status: str = Field(description="Always `deleted`.")
+    message: str = Field(description="What was done.")
+
+
+class DeliveryBody(BaseModel):
+    number: int = Field(description="Counts from 1.")
+    at: str = Field(description="ISO 8601, UTC.")
+    taken: bool = Field(description="Whether the receiver took it.")
+    answer: str = Field(description="What the receiver said, or why it was not reached.")
+    next_at: str | None = Field(description="When it is tried again; null: never.")
+
+
+class DeliveriesBody(BaseModel):
+    task_id: str = Field(description="Id of the task.")
+    deliveries: list[DeliveryBody] = Field(description="Attempts at the callback, oldest first.")
+
+
+class BatchAcceptedBody(BaseModel):
+    batch_id: str = Field(description="Id of the batch.")
+    task_ids: list[str] = Field(description="Ids of its tasks, in the order of the items.")
+    websocket_url: str = Field(description="The general endpoint; `subscribe_task` takes the batch id.")
+
+
+class BatchBody(BaseModel):
+    batch_id: str = Field(description="Id of the batch.")
+    status: str = Field(description="pending, processing, completed, completed_with_errors, error or cancelled.")
+    counts: dict[str, int] = Field(description="Tasks by status.")
+    overall_progress: float = Field(description="0 to 100.")
+    created_at: str = Field(description="ISO 8601, UTC.")
+    result_url: str | None = Field(description="Where the zip is, once all tasks have ended.")
+    tasks: list[TaskBody] = Field(description="Each task, as `/task-status` tells it.")

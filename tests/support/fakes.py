@@ -2,12 +2,32 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from deployments.errors import ResultNotReady, TaskConflict, TaskFinished, TaskNotFound
-from deployments.tasks import ServiceState, Stage, TaskCounts, TaskSnapshot, TaskStatus, TaskSubmission
+from deployments.errors import (
+    BatchNotFound,
+    NothingToDeliver,
+    ResultNotReady,
+    TaskConflict,
+    TaskFinished,
+    TaskNotFound,
+    TaskRunning,
+)
+from deployments.tasks import (
+    BatchSnapshot,
+    BatchSubmission,
+    Delivery,
+    ServiceState,
+    Stage,
+    TaskCounts,
+    TaskInput,
+    TaskSnapshot,
+    TaskStatus,
+    TaskSubmission,
+)
 from ingress.config import AppConfig
 from ingress.services import Services
 from ingress.settings import Settings
@@ -41,21 +61,24 @@ class FakeTasks:
         self.tasks: dict[str, TaskSnapshot] = {}
         self.digests: dict[str, str] = {}
         self.images: dict[str, bytes] = {}
+        self.batches: dict[str, BatchSubmission] = {}
+        self.sent: dict[str, list[Delivery]] = {}
         self.watches: set[FakeWatch] = set()
         self.service = ServiceState("healthy", "IOPaint service is running", (), "cv2", "ready", "cv2", "cpu")
 
-    async def submit(self, submission: TaskSubmission, image: bytes, mask: bytes | None) -> tuple[TaskSnapshot, bool]:
+    async def submit(self, submission: TaskSubmission, given: TaskInput) -> tuple[TaskSnapshot, bool]:
         known = self.tasks.get(submission.task_id)
         if known is not None:
             if self.digests[submission.task_id] != submission.content_sha256:
                 raise TaskConflict("task_id is in use for other content.")
             return known, False
         self.digests[submission.task_id] = submission.content_sha256
-        self.images[submission.task_id] = image
+        self.images[submission.task_id] = given.image
         snapshot = TaskSnapshot(
             submission.task_id, 1, TaskStatus.PENDING, None, 0.0, 0.0, 0, submission.total_regions,
             "Waiting for a free replica", time.time(), enable_progress=submission.enable_progress,
-            progress_interval_s=submission.progress_interval_s, queue_position=0,
+            progress_interval_s=submission.progress_interval_s, queue_position=0, client=submission.client,
+            batch_id=submission.batch_id,
         )  # fmt: skip
         self._publish(snapshot)
         return snapshot, True
@@ -93,6 +116,46 @@ class FakeTasks:
         if not snapshot.status.is_terminal:
             self.move(task_id, TaskStatus.CANCELLED, snapshot.overall_progress)
         return self.tasks[task_id]
+
+    async def submit_batch(
+        self, batch: BatchSubmission, items: Sequence[tuple[TaskSubmission, TaskInput]]
+    ) -> tuple[BatchSnapshot, bool]:
+        known = self.batches.setdefault(batch.batch_id, batch)
+        if known.content_sha256 != batch.content_sha256:
+            raise TaskConflict("batch_id is in use for other content.")
+        new = [(await self.submit(submission, given))[1] for submission, given in items]
+        return await self.batch(batch.batch_id), any(new)
+
+    async def batch(self, batch_id: str) -> BatchSnapshot:
+        if batch_id not in self.batches:
+            raise BatchNotFound(f"There is no batch {batch_id}.")
+        known = self.batches[batch_id]
+        return BatchSnapshot(batch_id, time.time(), known.client, tuple(self.tasks[t] for t in known.task_ids))
+
+    async def cancel_batch(self, batch_id: str) -> BatchSnapshot:
+        for task in (await self.batch(batch_id)).tasks:
+            if not task.status.is_terminal:
+                await self.cancel(task.task_id)
+        return await self.batch(batch_id)
+
+    async def batch_results(self, batch: BatchSnapshot) -> AsyncIterator[tuple[TaskSnapshot, JobResult | None]]:
+        for task in batch.tasks:
+            done = task.status is TaskStatus.COMPLETED
+            yield task, JobResult(self.images[task.task_id], STATS) if done else None
+
+    async def delete(self, task_id: str) -> None:
+        if not (await self.get(task_id)).status.is_terminal:
+            raise TaskRunning(f"Task {task_id} has not ended.")
+        del self.tasks[task_id]
+
+    async def deliveries(self, task_id: str) -> list[Delivery]:
+        await self.get(task_id)
+        return self.sent.get(task_id, [])
+
+    async def redeliver(self, task_id: str) -> list[Delivery]:
+        if not await self.deliveries(task_id):
+            raise NothingToDeliver(f"Task {task_id} was submitted without a callback_url.")
+        return self.sent[task_id]
 
     async def counts(self) -> TaskCounts:
         by_status = {s: sum(t.status is s for t in self.tasks.values()) for s in TaskStatus}
@@ -145,7 +208,7 @@ class FakeWatch:
         self._all = on
 
     def offer(self, snapshot: TaskSnapshot) -> None:
-        if self._all or snapshot.task_id in self._followed:
+        if self._all or snapshot.task_id in self._followed or snapshot.batch_id in self._followed:
             self._newest[snapshot.task_id] = snapshot
 
     async def changes(self, timeout_s: float) -> list[TaskSnapshot]:

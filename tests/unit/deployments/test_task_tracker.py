@@ -8,70 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from deployments.config import TrackerConfig
-from deployments.errors import QueueFull, TaskConflict, TaskFinished, TaskNotFound
+from deployments.attempts import ReplicaDrained
+from deployments.errors import QueueFull, TaskConflict, TaskFinished, TaskNotFound, TaskRunning
 from deployments.progress import UnitProgress
-from deployments.protocol import AttemptReport, EngineReport, ReplicaReport, TaskEnd, TaskOrder, Verdict
-from deployments.task_archive import TaskArchive, TaskRecord, open_store
-from deployments.task_tracker import TaskTracker
-from deployments.tasks import Stage, TaskStatus, TaskSubmission
-from models.geometry import Rect
-from models.job import InpaintJob, JobStats
-
-STATS = JobStats("image/png", 4, 4, 1, 16, 0.1, "fake", "Auto")
-
-
-def submission(task_id: str, digest: str = "d", callback: str | None = None) -> TaskSubmission:
-    return TaskSubmission(task_id, InpaintJob((Rect(0, 0, 4, 4),)), 1, digest, callback)
-
-
-class Bench:
-    """A tracker, with the calls that it dispatched waiting to be answered by the test."""
-
-    def __init__(self, folder: Path, **config: object) -> None:
-        self.archive = TaskArchive(open_store(str(folder)))
-        self.orders: asyncio.Queue[tuple[TaskOrder, asyncio.Future[None]]] = asyncio.Queue()
-        self.delivered: list[TaskEnd] = []
-        settings = TrackerConfig(archive_url=str(folder), version="t", **config)  # type: ignore[arg-type]
-        self.tracker = TaskTracker(settings, self.archive, self._dispatch, self._deliver)
-
-    async def _dispatch(self, order: TaskOrder) -> None:
-        reply: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        await self.orders.put((order, reply))
-        await reply
-
-    async def _deliver(self, record: TaskRecord, end: TaskEnd) -> None:
-        self.delivered.append(end)
-
-    async def submit(self, task_id: str, digest: str = "d", callback: str | None = None) -> bool:
-        await self.archive.put_input(task_id, b"image", None)
-        return (await self.tracker.submit(submission(task_id, digest, callback)))[1]
-
-    async def order(self) -> tuple[TaskOrder, asyncio.Future[None]]:
-        return await asyncio.wait_for(self.orders.get(), 10)
-
-    async def complete(self, order: TaskOrder, reply: asyncio.Future[None]) -> None:
-        await self.archive.put_result(order.task_id, order.attempt, b"picture")
-        now = time.time()
-        await self.tracker.finish(
-            TaskEnd(order.task_id, TaskStatus.COMPLETED, order.attempt, now, now - 1, stats=STATS)
-        )
-        if not reply.done():
-            reply.set_result(None)
-
-    async def status(self, task_id: str) -> TaskStatus:
-        return (await self.tracker.snapshot(task_id)).status
-
-    async def close(self) -> None:
-        tasks = list(self.tracker._background)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+from deployments.protocol import AttemptReport, EngineReport, ReplicaReport, TaskEnd, Verdict
+from deployments.tasks import Stage, TaskStatus
+from tests.support.tracker import Bench
 
 
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    made = Bench(tmp_path)
+    made = Bench(str(tmp_path))
     yield made
     await made.close()
 
@@ -81,15 +28,15 @@ async def test_a_task_runs_to_its_end_and_its_result_is_readable(bench: Bench) -
     order, reply = await bench.order()
     assert await bench.tracker.begin(order) is Verdict.CONTINUE
     assert await bench.status("a") is TaskStatus.PREPARING
-    version, _ = await bench.tracker.changes(-1, 0)
+    known = await bench.tracker.changes("", -1, 0)
     await bench.complete(order, reply)
-    _, changed = await bench.tracker.changes(version, 1)
-    assert [s.status for s in changed] == [TaskStatus.COMPLETED]
+    news = await bench.tracker.changes(known.epoch, known.version, 1)
+    assert [s.status for s in news.tasks] == [TaskStatus.COMPLETED]
     end = await bench.archive.end("a")
     assert end is not None
     assert (await bench.archive.result(end)).data == b"picture"
     await asyncio.sleep(0.05)
-    assert [e.status for e in bench.delivered] == [TaskStatus.COMPLETED]
+    assert [(m["id"], m["status"], m["image_data"]) for m in bench.sent] == [("msg_a", "completed", "cGljdHVyZQ==")]
 
 
 async def test_submitting_again_is_the_same_task_or_a_conflict(bench: Bench) -> None:
@@ -156,7 +103,7 @@ async def test_unknown(bench: Bench) -> None:
 
 
 async def test_the_queue_is_bounded(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, max_queued=2)
+    bench = Bench(str(tmp_path), max_queued=2)
     for number in range(4):  # without replicas two are dispatched, to wake a service scaled to zero
         await bench.submit(f"t{number}")
         await asyncio.sleep(0.05)
@@ -167,7 +114,7 @@ async def test_the_queue_is_bounded(tmp_path: Path) -> None:
 
 
 async def test_a_new_tracker_finds_everything_in_the_archive(tmp_path: Path) -> None:
-    first = Bench(tmp_path)
+    first = Bench(str(tmp_path))
     await first.submit("done")
     await first.complete(*await first.order())
     await first.submit("running")
@@ -175,7 +122,7 @@ async def test_a_new_tracker_finds_everything_in_the_archive(tmp_path: Path) -> 
     await first.submit("waiting")
     await first.close()
 
-    second = Bench(tmp_path, lease_s=0.2)
+    second = Bench(str(tmp_path), lease_s=0.2)
     assert await second.status("done") is TaskStatus.COMPLETED
     attempts = {}
     for _ in range(2):
@@ -188,11 +135,11 @@ async def test_a_new_tracker_finds_everything_in_the_archive(tmp_path: Path) -> 
 
 
 async def test_an_attempt_that_outlives_the_tracker_is_adopted(tmp_path: Path) -> None:
-    first = Bench(tmp_path)
+    first = Bench(str(tmp_path))
     await first.submit("a")
     order, reply = await first.order()
     await first.close()
-    second = Bench(tmp_path)
+    second = Bench(str(tmp_path))
     assert await second.tracker.begin(order) is Verdict.CONTINUE
     await second.complete(order, reply)
     assert await second.status("a") is TaskStatus.COMPLETED
@@ -206,3 +153,85 @@ async def test_the_first_end_in_the_archive_stands(bench: Bench) -> None:
     await bench.archive.create_end(TaskEnd("a", TaskStatus.CANCELLED, order.attempt, time.time()))
     await bench.complete(order, reply)
     assert await bench.status("a") is TaskStatus.CANCELLED
+
+
+async def test_clients_take_turns(tmp_path: Path) -> None:
+    bench = Bench(str(tmp_path))
+    await bench.submit("wakes-1", client="other")  # without replicas two are dispatched at once
+    await bench.submit("wakes-2", client="other")
+    for number in range(20):
+        await bench.submit(f"many-{number}", client="greedy")
+    await bench.submit("urgent", client="greedy", priority=5)
+    await bench.submit("one", client="modest")
+    assert (await bench.tracker.snapshot("one")).queue_position == 1
+    order = []
+    for _ in range(6):
+        given, reply = await bench.order()
+        order.append(given.task_id)
+        await bench.complete(given, reply)
+    assert order == ["wakes-1", "wakes-2", "urgent", "one", "many-0", "many-1"]
+    await bench.close()
+
+
+async def test_a_drained_replica_is_not_held_against_the_task(bench: Bench) -> None:
+    await bench.submit("a")
+    for _ in range(5):
+        order, reply = await bench.order()
+        await bench.tracker.begin(order)
+        reply.set_exception(ReplicaDrained())
+    await bench.complete(*await bench.order())
+    assert await bench.status("a") is TaskStatus.COMPLETED
+
+
+async def test_an_attempt_that_falls_silent_is_tried_again(tmp_path: Path) -> None:
+    bench = Bench(str(tmp_path), attempt_silence_s=0.3)
+    await bench.submit("a")
+    order, reply = await bench.order()
+    await bench.tracker.begin(order)
+    again, second = await bench.order(3)
+    assert again.attempt == 2
+    assert reply.cancelled()
+    await bench.complete(order, reply)  # it was only paused: too late, the other attempt goes on
+    assert await bench.status("a") is not TaskStatus.COMPLETED
+    await bench.complete(again, second)
+    assert await bench.status("a") is TaskStatus.COMPLETED
+    await bench.close()
+
+
+async def test_a_task_waiting_for_a_replica_is_not_silent(tmp_path: Path) -> None:
+    bench = Bench(str(tmp_path), attempt_silence_s=0.1)
+    await bench.submit("a")
+    order, reply = await bench.order()
+    await asyncio.sleep(0.5)
+    assert bench.orders.empty()
+    await bench.complete(order, reply)
+    await bench.close()
+
+
+async def test_delete_forgets_an_ended_task_and_its_files(bench: Bench, tmp_path: Path) -> None:
+    await bench.submit("a")
+    order, reply = await bench.order()
+    with pytest.raises(TaskRunning):
+        await bench.tracker.delete("a")
+    await bench.complete(order, reply)
+    await asyncio.sleep(0.1)
+    await bench.tracker.delete("a")
+    with pytest.raises(TaskNotFound):
+        await bench.tracker.snapshot("a")
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and "owners" not in path.parts]
+
+
+async def test_ends_are_told_once_although_the_tracker_was_rebuilt(tmp_path: Path) -> None:
+    first = Bench(str(tmp_path))
+    await first.submit("old")
+    await first.complete(*await first.order())
+    await asyncio.sleep(0.1)
+    known = await first.tracker.changes("", -1, 0)
+    await first.close()
+    second = Bench(str(tmp_path))
+    fresh = await second.tracker.changes(known.epoch, known.version, 0)
+    assert fresh.epoch != known.epoch
+    await asyncio.sleep(0.3)  # the history is read meanwhile
+    assert (await second.tracker.counts()).completed == 1
+    assert (await second.tracker.changes(fresh.epoch, fresh.version, 0.2)).tasks == ()
+    await second.close()

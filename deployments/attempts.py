@@ -1,0 +1,152 @@
+"""Attempts at tasks: sent to replicas in turn, followed by their heartbeats, tried again when a replica is lost."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from deployments.config import TrackerConfig
+from deployments.protocol import AttemptReport, TaskOrder, Verdict
+from deployments.task_archive import Claim
+from deployments.task_life import TaskLife
+from deployments.task_table import TaskEntry
+from deployments.tasks import TaskStatus
+
+log = logging.getLogger("ray.serve")
+
+
+class Dispatch(Protocol):
+    """Sends one attempt to a replica.
+
+    Returns when the replica's call returned. Raises ``ReplicaDrained`` when the replica was stopped on purpose, and
+    anything else when it died.
+    """
+
+    def __call__(self, order: TaskOrder) -> Awaitable[None]: ...
+
+
+class ReplicaDrained(Exception):
+    """The replica was stopped on purpose (scale-down, update): nothing is held against the task."""
+
+
+class Attempts:
+    """``slots()`` says how many attempts the replicas work on at once."""
+
+    def __init__(self, config: TrackerConfig, life: TaskLife, dispatch: Dispatch, slots: Callable[[], int]) -> None:
+        self._config = config
+        self._life = life
+        self._table = life.table
+        self._dispatch = dispatch
+        self._slots = slots
+        self._calls: dict[str, asyncio.Task[None]] = {}
+        self._wake = asyncio.Event()
+
+    def enqueue(self, entry: TaskEntry) -> None:
+        self._table.enqueue(entry)
+        self._wake.set()
+
+    def wake(self) -> None:
+        """There may be a free slot."""
+        self._wake.set()
+
+    def stop(self, task_id: str) -> None:
+        """Take the replica's call back, if one is out."""
+        call = self._calls.get(task_id)
+        if call is not None:
+            call.cancel()
+
+    def running(self) -> list[TaskEntry]:
+        return [entry for entry in self._table.active() if entry.running and entry.owner == self._life.owner]
+
+    async def run(self) -> None:
+        """The dispatch loop."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            # A few more calls than slots: waiting calls are what Serve scales on, and one wakes a service at zero.
+            while len(self._calls) < self._slots() + 2 and (entry := self._table.next_queued()) is not None:
+                self._calls[entry.task_id] = self._life.background.spawn(self._attempt(entry))
+
+    def advance(self, report: AttemptReport) -> Verdict:
+        """News of an attempt. One that reports after this tracker was rebuilt is adopted: its lease begins now."""
+        entry = self._table.get(report.order.task_id)
+        if entry is None or entry.snapshot.status.is_terminal or entry.attempt != report.order.attempt:
+            return Verdict.STOP
+        entry.running = True
+        self._table.advance(entry, report.progress)
+        return Verdict.CONTINUE
+
+    async def reap(self) -> None:
+        """Attempts that nobody has heard of for too long are lost, whatever became of their calls."""
+        now = time.monotonic()
+        for entry in self.running():
+            if entry.begun and now - entry.heard_at > self._config.attempt_silence_s:
+                self.stop(entry.task_id)
+                await self._lost(entry, entry.attempt, "it was not heard of any more")
+
+    async def _attempt(self, entry: TaskEntry) -> None:
+        task_id = entry.task_id
+        try:
+            number = await self._claim(entry)
+            if number is None:
+                return
+            try:
+                order = TaskOrder(task_id, number, entry.record.submission.content_sha256)
+                await self._dispatch(order)
+                died = "it ended the call without a result"
+            except ReplicaDrained:
+                await self._again(entry, number, "The replica was stopped; waiting for another one", 0.0)
+                return
+            # A process border: whatever the remote call raised, the attempt is over and must be accounted for.
+            except Exception as error:  # noqa: BLE001
+                died = type(error).__name__
+                log.warning("attempt lost", extra={"task_id": task_id, "attempt": number, "why": str(error)[:500]})
+            await self._lost(entry, number, died)
+        finally:
+            if self._calls.get(task_id) is asyncio.current_task():
+                del self._calls[task_id]
+            self._wake.set()
+
+    async def _claim(self, entry: TaskEntry) -> int | None:
+        """The number of the attempt that is ours to start; None when the task has ended or another tracker has it."""
+        owner = self._life.owner
+        while not entry.snapshot.status.is_terminal:
+            claim = Claim(entry.attempt + 1, owner, entry.deaths)
+            if claim.number > self._config.max_starts:
+                why = f"The task was started {entry.attempt} times without coming to an end."
+                await self._life.end(entry, self._life.end_of(entry, TaskStatus.ERROR, "too_many_attempts", why))
+                return None
+            if await self._life.archive.claim(entry.task_id, claim):
+                entry.owner = owner
+                self._table.start_attempt(entry, claim.number)
+                return claim.number
+            taken = await self._life.archive.last_claim(entry.task_id)
+            if taken is None:
+                return None  # deleted meanwhile
+            entry.attempt, entry.owner = taken.number, taken.owner
+            if taken.owner != owner:
+                return None  # followed through the archive from now on
+        return None
+
+    async def _lost(self, entry: TaskEntry, number: int, why: str) -> None:
+        """An attempt ended without a word: try again, or give up after ``max_attempts``."""
+        await self._life.being_ended(entry.task_id)
+        if entry.attempt != number or entry.snapshot.status.is_terminal or not entry.running:
+            return
+        entry.deaths += 1
+        if entry.deaths >= self._config.max_attempts:
+            message = f"The replica died {entry.deaths} times while working on this task ({why})."
+            await self._life.end(entry, self._life.end_of(entry, TaskStatus.ERROR, "replica_died", message))
+            return
+        await self._again(entry, number, "The replica was lost; waiting to try again", 0.5 * entry.deaths)
+
+    async def _again(self, entry: TaskEntry, number: int, message: str, wait_s: float) -> None:
+        await self._life.being_ended(entry.task_id)
+        if entry.attempt != number or entry.snapshot.status.is_terminal or not entry.running:
+            return
+        entry.running = False
+        await asyncio.sleep(wait_s)
+        if not entry.snapshot.status.is_terminal:
+            self._table.requeue(entry, message)
+            self._wake.set()
