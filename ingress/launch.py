@@ -101,6 +101,8 @@ def _environment() -> dict[str, str]:
 def _port_taken(host: str, port: int) -> bool:
     # Serve's proxies share a port silently (SO_REUSEPORT), so a second service would split the traffic.
     with socket.socket() as probe:
+        # Or connections that the last service closed a moment ago would count: a restart must work at once.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host if host != "localhost" else "127.0.0.1", port))
         except OSError:

@@ -1,12 +1,13 @@
 """A real service: ``scripts/serve`` as a process of its own, on a free port."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +17,12 @@ ROOT = Path(__file__).parents[2]
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Below the ports that the kernel gives to clients: one that connects in vain could otherwise meet itself."""
+    while True:
+        port = random.randrange(10_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @dataclass
@@ -54,13 +57,42 @@ class Service:
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return self.process.wait(60)
+        return self.process.wait(120)
+
+    def kill_node(self) -> None:
+        """Everything at once, as when a machine loses its power."""
+        family = [self.process.pid, *self.descendants()]
+        for pid in family:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait(30)
+        while any(_alive(pid) for pid in family):
+            time.sleep(0.05)
+
+    def named(self, title: str) -> list[int]:
+        """The processes of the service whose title (Ray names its workers) begins so."""
+        found = []
+        for pid in self.descendants():
+            with suppress(OSError):
+                if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(title.encode()):
+                    found.append(pid)
+        return found
+
+    def wait_healthy(self, patience_s: float = 120) -> None:
+        end = time.monotonic() + patience_s
+        while time.monotonic() < end and self.process.poll() is None:
+            try:
+                if self.health()["status"] == "healthy":
+                    return
+            except (requests.RequestException, ValueError, KeyError):
+                pass
+            time.sleep(0.5)
+        raise AssertionError(f"The service did not become healthy:\n{self.log.read_text()[-4000:]}")
 
 
-@contextmanager
-def running(folder: Path, **environment: str) -> Iterator[Service]:
-    """Healthy when entered; ended with SIGTERM when left."""
-    port = free_port()
+def start(folder: Path, environment: dict[str, str], port: int = 0) -> Service:
+    """The process only; see ``Service.wait_healthy``."""
+    port = port or free_port()
     log = folder / "service.log"
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("IOPAINT_", "MAX_", "TASK_"))}
     settings = {
@@ -71,7 +103,7 @@ def running(folder: Path, **environment: str) -> Iterator[Service]:
         "CALLBACK_ALLOWED_HOSTS": "127.0.0.1",
         "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.1",
     }
-    with log.open("wb") as out:
+    with log.open("ab") as out:
         process = subprocess.Popen(
             [str(ROOT / "scripts" / "serve")],
             env=inherited | settings | environment,
@@ -79,23 +111,24 @@ def running(folder: Path, **environment: str) -> Iterator[Service]:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    service = Service(f"http://127.0.0.1:{port}", process, log)
+    return Service(f"http://127.0.0.1:{port}", process, log)
+
+
+@contextmanager
+def running(folder: Path, **environment: str) -> Iterator[Service]:
+    """Healthy when entered; ended with SIGTERM when left."""
+    service = start(folder, environment)
     try:
-        _wait_healthy(service)
+        service.wait_healthy()
         yield service
     finally:
-        if process.poll() is None:
+        if service.process.poll() is None:
             service.stop()
 
 
-def _wait_healthy(service: Service) -> None:
-    for _ in range(240):
-        if service.process.poll() is not None:
-            break
-        try:
-            if service.health()["status"] == "healthy":
-                return
-        except (requests.RequestException, ValueError, KeyError):
-            pass
-        time.sleep(0.5)
-    raise AssertionError(f"The service did not become healthy:\n{service.log.read_text()[-4000:]}")
+def _alive(pid: int) -> bool:
+    """Not counting what only waits to be reaped."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False

@@ -1,0 +1,54 @@
+"""The ways in which the service is broken."""
+
+import os
+import random
+import signal
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from tests.support.service import Service, start
+
+PROCESSES = {
+    "replica": "ray::ServeReplica:iopaint:Inpainter",
+    "ingress": "ray::ServeReplica:iopaint:Ingress",
+    "tracker": "ray::TrackerActor",
+    "proxy": "ray::ProxyActor",
+    "controller": "ray::ServeController",
+}
+KINDS = (*PROCESSES, "node", "restart")
+
+
+class Breaker:
+    """Owns the service process, since some of the ways need a new one on the same port and archive."""
+
+    def __init__(self, folder: Path, port: int, environment: dict[str, str], seed: int) -> None:
+        self._make: Callable[[], Service] = lambda: start(folder, environment, port)
+        self._random = random.Random(seed)
+        self.service = self._make()
+        self.done: Counter[str] = Counter()
+
+    def strike(self, kinds: tuple[str, ...]) -> str:
+        """Break one thing; returns what. What restarts the whole is healthy again on return."""
+        kind = self._random.choice(kinds)
+        if kind == "node":
+            self.service.kill_node()
+            self._again()
+        elif kind == "restart":
+            self.service.stop()
+            self._again()
+        else:
+            # One replica of the model, but every one of the ingress: the harder of the cases each.
+            found = self.service.named(PROCESSES[kind])
+            for pid in found if kind == "ingress" else found[:1]:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            if not found:
+                return f"{kind}: not there"
+        self.done[kind] += 1
+        return kind
+
+    def _again(self) -> None:
+        self.service = self._make()
+        self.service.wait_healthy()
