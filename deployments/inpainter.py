@@ -28,6 +28,10 @@ HEARTBEAT_S = 2.0
 REPORT_GAP_S = 0.1
 
 
+class EngineStuck(Exception):
+    """Told to Serve, which then replaces the replica; no client sees it."""
+
+
 @dataclass(slots=True)
 class RunningTask:
     order: TaskOrder
@@ -82,7 +86,13 @@ class Inpainter:
             await self._tracker.finish(end)
 
     async def check_health(self) -> None:
-        """Async on purpose: a synchronous check starves behind busy threads, and Serve replaces the replica."""
+        """Async on purpose: a synchronous check starves behind busy threads, and Serve replaces the replica.
+
+        Fails when the engine hangs (a driver's fault, as a rule): nothing but a new process helps then.
+        """
+        stuck_s = self._gate.stuck_s()
+        if stuck_s > self._config.stuck_after_s:
+            raise EngineStuck(f"The engine has worked on one unit for {stuck_s:.0f} s; the replica must be replaced.")
 
     async def close(self) -> None:
         for loop in self._loops:
@@ -169,6 +179,7 @@ def _unit_progress(before: UnitProgress, event: ProgressEvent) -> UnitProgress:
         units_done=event.units_done if inpainting else before.units_done,
         units_total=event.units_total if inpainting else before.units_total,
         regions_done=event.regions_done,
+        at=time.time(),
     )
 
 

@@ -22,6 +22,8 @@ class UnitProgress:
     units_done: int = 0
     units_total: int = 0
     regions_done: int = 0
+    at: float = 0.0
+    """Epoch seconds at which the replica had finished so much; 0: not known."""
 
     @property
     def stage_percent(self) -> float:

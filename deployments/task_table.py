@@ -94,6 +94,7 @@ class TaskTable:
             total_regions=sub.total_regions,
             message="Waiting for a free replica",
             created_at=record.created_at,
+            updated_at=record.created_at,
             progress_interval_s=sub.progress_interval_s,
             enable_progress=sub.enable_progress,
             client=sub.client,
@@ -145,6 +146,7 @@ class TaskTable:
                 current_region=max(snap.current_region, progress.regions_done),
                 message=_MESSAGES[progress.stage].format(done=progress.units_done, total=progress.units_total),
                 started_at=snap.started_at or time.time(),
+                updated_at=progress.at or time.time(),
                 estimated_remaining_s=remaining_s(progress, inpainting_s),
                 units_done=progress.units_done,
                 units_total=progress.units_total,
@@ -154,7 +156,14 @@ class TaskTable:
     def requeue(self, entry: TaskEntry, why: str) -> None:
         entry.running = False
         self._publish(
-            entry, replace(entry.snapshot, status=TaskStatus.PENDING, message=why, estimated_remaining_s=None)
+            entry,
+            replace(
+                entry.snapshot,
+                status=TaskStatus.PENDING,
+                message=why,
+                updated_at=time.time(),
+                estimated_remaining_s=None,
+            ),
         )
         self.enqueue(entry, front=True)
 
@@ -186,6 +195,7 @@ class TaskTable:
                 message=messages.get(end.status) or end.error_message or "Failed",
                 started_at=end.started_at or snap.started_at,
                 completed_at=end.completed_at,
+                updated_at=end.completed_at,
                 estimated_remaining_s=0.0 if done else None,
                 error_code=end.error_code,
                 error_message=end.error_message,

@@ -86,6 +86,8 @@ class TaskSnapshot:
     created_at: float
     started_at: float | None = None
     completed_at: float | None = None
+    updated_at: float = 0.0
+    """When this state arose, where it arose."""
     estimated_remaining_s: float | None = None
     error_code: str | None = None
     error_message: str | None = None

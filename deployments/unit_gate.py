@@ -3,6 +3,7 @@
 import heapq
 import itertools
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -27,6 +28,7 @@ class UnitGate:
         self._waiting: list[tuple[int, int]] = []
         self._order = itertools.count()
         self._busy = False
+        self._moved_at = time.monotonic()
 
     @contextmanager
     def turn(self, priority: Priority, should_stop: ShouldStop) -> Iterator[None]:
@@ -40,6 +42,7 @@ class UnitGate:
                         raise WorkCancelled("Cancelled while waiting for the engine.")
                     self._condition.wait(0.05)
                 self._busy = True
+                self._moved_at = time.monotonic()
             finally:
                 self._waiting.remove(ticket)
                 heapq.heapify(self._waiting)
@@ -50,6 +53,14 @@ class UnitGate:
             with self._condition:
                 self._busy = False
                 self._condition.notify_all()
+
+    def moved(self) -> None:
+        """The unit at work has come a step further."""
+        self._moved_at = time.monotonic()
+
+    def stuck_s(self) -> float:
+        """Seconds since the unit at work began or came a step further; 0 when none is at work."""
+        return time.monotonic() - self._moved_at if self._busy else 0.0
 
 
 class GatedEngine:
@@ -70,8 +81,12 @@ class GatedEngine:
     def run(
         self, image: Image, mask: Mask, options: DiffusionOptions, on_step: OnStep, should_stop: ShouldStop
     ) -> Image:
+        def step(done: int, total: int) -> None:
+            self._gate.moved()
+            on_step(done, total)
+
         with self._gate.turn(self._priority, should_stop):
-            return self._engine.run(image, mask, options, on_step, should_stop)
+            return self._engine.run(image, mask, options, step, should_stop)
 
     def close(self) -> None:
         """The room owns the engine, not the request."""

@@ -135,6 +135,7 @@ def task(snapshot: TaskSnapshot, base_url: str) -> wire.TaskBody:
         created_at=timestamp(snapshot.created_at),
         started_at=_optional(snapshot.started_at),
         completed_at=_optional(snapshot.completed_at),
+        updated_at=timestamp(snapshot.updated_at),
         error_message=snapshot.error_message,
         error=snapshot.error_code,
         queue_position=snapshot.queue_position,
@@ -233,4 +234,5 @@ def progress(snapshot: TaskSnapshot) -> dict[str, Any]:
         total_regions=snapshot.total_regions,
         elapsed_time=round(snapshot.elapsed_s(time.time()), 3),
         estimated_remaining=snapshot.estimated_remaining_s,
+        updated_at=timestamp(snapshot.updated_at),
     )

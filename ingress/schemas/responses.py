@@ -103,6 +103,7 @@ class TaskBody(BaseModel):
     created_at: str = Field(description="ISO 8601, UTC.")
     started_at: str | None = Field(description="ISO 8601, UTC.")
     completed_at: str | None = Field(description="ISO 8601, UTC.")
+    updated_at: str = Field(description="When this state arose.")
     error_message: str | None = Field(description="Why it failed.")
     error: str | None = Field(description="Stable error code.")
     queue_position: int | None = Field(description="Tasks before this one, while it waits.")

@@ -8,7 +8,6 @@ import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -28,12 +27,6 @@ from tests.support.weights import save_lama
 PIXELS, REGION = with_text(photo(640, 480))
 IMAGE = encoded(PIXELS)
 BODY: dict[str, Any] = {"image": b64(IMAGE), "regions": [wire(REGION)]}
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with running(tmp_path_factory.mktemp("cv2"), IOPAINT_MODELS="cv2,fake", IOPAINT_FAKE_UNIT_S="0.2") as made:
-        yield made
 
 
 def assert_text_is_gone(picture: bytes) -> None:
