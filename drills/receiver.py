@@ -61,6 +61,9 @@ class Receiver:
             site = await self._listen(port)
 
     async def _take(self, request: web.Request) -> web.Response:
-        body: dict[str, Any] = json.loads(await request.read())
+        try:
+            body: dict[str, Any] = json.loads(await request.read())
+        except ConnectionResetError:  # its sender was killed: delivered again, or the books will tell
+            return web.Response(status=400)
         self.taken[body["task_id"]].append(Taken(request.headers["webhook-id"], body["status"]))
         return web.Response()

@@ -1,4 +1,4 @@
-"""`scripts/serve`: checks the settings, starts `serve run`, says what happens, ends it cleanly."""
+"""`scripts/serve [CONFIG]`: checks the settings, starts `serve run`, says what happens, ends it cleanly."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ from ingress.settings import Settings
 _CONFIG = Path(__file__).parent.parent / "serve_config.yaml"
 
 
-def main() -> int:
+def main(config: Path = _CONFIG) -> int:
     try:
         settings = Settings.model_validate({})
     except ValidationError as error:
@@ -31,11 +31,11 @@ def main() -> int:
         print(f"Port {settings.iopaint_port} is in use. Set IOPAINT_PORT to a free one.", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory(prefix="iopaint-") as folder:
-        config = _rendered(settings, Path(folder))
+        rendered = _rendered(config, settings, Path(folder))
         print(
             f"Starting Ray Serve with the model {settings.iopaint_model} on {settings.iopaint_device} ...", flush=True
         )
-        command = [str(Path(sys.executable).parent / "serve"), "run", str(config)]
+        command = [str(Path(sys.executable).parent / "serve"), "run", str(rendered)]
         # Its own session: Ctrl-C reaches this process only, which then ends the whole in order.
         child = subprocess.Popen(command, start_new_session=True, env=_environment())
         return _supervise(child, settings)
@@ -82,12 +82,12 @@ def _announce(settings: Settings, before: str) -> str:
     return news
 
 
-def _rendered(settings: Settings, folder: Path) -> Path:
-    config = yaml.safe_load(_CONFIG.read_text())
+def _rendered(path: Path, settings: Settings, folder: Path) -> Path:
+    config = yaml.safe_load(path.read_text())
     config["http_options"] |= {"host": settings.iopaint_host, "port": settings.iopaint_port}
-    path = folder / "serve_config.yaml"
-    path.write_text(yaml.safe_dump(config))
-    return path
+    rendered = folder / path.name
+    rendered.write_text(yaml.safe_dump(config))
+    return rendered
 
 
 def _environment() -> dict[str, str]:
@@ -111,4 +111,4 @@ def _port_taken(host: str, port: int) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*map(Path, sys.argv[1:2])))

@@ -90,8 +90,8 @@ class Service:
         raise AssertionError(f"The service did not become healthy:\n{self.log.read_text()[-4000:]}")
 
 
-def start(folder: Path, environment: dict[str, str], port: int = 0) -> Service:
-    """The process only; see ``Service.wait_healthy``."""
+def start(folder: Path, environment: dict[str, str], port: int = 0, config: Path | None = None) -> Service:
+    """The process only; see ``Service.wait_healthy``. ``config`` stands in for the shipped one."""
     port = port or free_port()
     log = folder / "service.log"
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("IOPAINT_", "MAX_", "TASK_"))}
@@ -105,7 +105,7 @@ def start(folder: Path, environment: dict[str, str], port: int = 0) -> Service:
     }
     with log.open("ab") as out:
         process = subprocess.Popen(
-            [str(ROOT / "scripts" / "serve")],
+            [str(ROOT / "scripts" / "serve"), *([str(config)] if config else [])],
             env=inherited | settings | environment,
             stdout=out,
             stderr=subprocess.STDOUT,
