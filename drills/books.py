@@ -57,7 +57,7 @@ async def close_books(
             books.faults += [f"{story.task_id}: {fault}" for fault in story.faults]
             if story.accepted_at:
                 await _account(books, session, f"{url}/api/v1", story, expected)
-    await _callbacks(books, [s for s in stories if s.accepted_at], receiver, patience_s)
+    await _callbacks(books, [s for s in stories if s.accepted_at], receiver, archive, patience_s)
     await _archive(books, archive, {s.task_id for s in stories if s.accepted_at}, patience_s)
     return books
 
@@ -82,7 +82,9 @@ async def _account(books: Books, session: aiohttp.ClientSession, api: str, story
             books.faults.append(f"{story.task_id}: {fault}")
 
 
-async def _callbacks(books: Books, stories: list[Story], receiver: Receiver, patience_s: float) -> None:
+async def _callbacks(
+    books: Books, stories: list[Story], receiver: Receiver, archive: TaskArchive, patience_s: float
+) -> None:
     """Every end told at least once, and always the same."""
     end = time.monotonic() + patience_s
     while time.monotonic() < end and any(s.task_id not in receiver.taken for s in stories):  # noqa: ASYNC110 (others')
@@ -92,7 +94,10 @@ async def _callbacks(books: Books, stories: list[Story], receiver: Receiver, pat
         books.deliveries += len(taken)
         books.repeats += max(0, len(taken) - 1)
         if len(set(taken)) != 1 or taken[0].status not in story.ends:
-            books.faults.append(f"{story.task_id}: ended as {story.ends}, its receiver was told {taken}")
+            tries = await archive.deliveries(f"tasks/{story.task_id}")
+            books.faults.append(
+                f"{story.task_id}: ended as {story.ends}, its receiver was told {taken}; tries: {tries}"
+            )
 
 
 async def _archive(books: Books, archive: TaskArchive, accepted: set[str], patience_s: float) -> None:

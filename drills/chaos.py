@@ -66,9 +66,12 @@ async def drill(plan: Plan, folder: Path, console: Console) -> Outcome:
                 url = breaker.service.url
                 clients = [Client(url, receiver.url, body, plan.seed + n) for n in range(plan.clients)]
                 await _run(plan, clients, breaker, console)
+                receiver.stay_up()
                 stories = [story for client in clients for story in client.stories]
                 archive = TaskArchive(open_store(environment["TASK_ARCHIVE_URL"]))
-                books = await close_books(url, stories, receiver, archive, expected, _SETTLE_S)
+                # The waits between two tries double, so the next one may be as far away as the drill was long.
+                patience_s = _SETTLE_S + 72 * plan.minutes
+                books = await close_books(url, stories, receiver, archive, expected, patience_s)
                 if not plan.kills:
                     books.faults += _not_even_once(books)
                 return Outcome(books, stories, breaker.done)

@@ -91,8 +91,13 @@ def _rendered(path: Path, settings: Settings, folder: Path) -> Path:
 
 
 def _environment() -> dict[str, str]:
-    """For the child: no statistics sent, one local cluster without tokens unless the operator says otherwise."""
-    defaults = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled", "RAY_DEDUP_LOGS": "0"}
+    """For the child: no statistics sent, a cluster of its own without tokens unless the operator says otherwise.
+
+    Without ``local`` Ray joins whatever cluster was last started on this machine, even one that is gone by now.
+    """
+    defaults = {
+        "RAY_ADDRESS": "local", "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled", "RAY_DEDUP_LOGS": "0",
+    }  # fmt: skip
     root = str(_CONFIG.parent)
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     return defaults | dict(os.environ) | {"PYTHONPATH": path}

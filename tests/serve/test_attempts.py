@@ -4,6 +4,7 @@ import os
 import signal
 import time
 import uuid
+from datetime import datetime
 from typing import Any
 
 import requests
@@ -49,13 +50,30 @@ def _kill_replicas(service: Service) -> None:
 def test_a_poison_task_ends_in_error_and_takes_nothing_with_it(service: Service) -> None:
     """Its replica dies each time it is at work: given up after three; what waited beside it is done."""
     poison = _submit(service, _LONG)
-    for _ in range(3):
-        _wait(service, poison, "inpainting")
+    for attempt in (1, 2, 3):
+        _wait_for_attempt(service, poison, attempt)
         _kill_replicas(service)
-        time.sleep(1)
-        if _status(service, poison)["status"] == "error":
-            break
     neighbour = _submit(service, _BODY)
     status = _wait(service, poison, "error")
     assert "died 3 times" in status["error_message"]
     assert _wait(service, neighbour, "completed")["overall_progress"] == 100
+
+
+def _wait_for_attempt(service: Service, task_id: str, number: int) -> None:
+    """Until that attempt is claimed and a replica is at work on it: killing sooner would count for nothing."""
+    claim = service.log.parent / "archive" / "tasks" / task_id / "attempts" / f"{number}.json"
+    end = time.monotonic() + 60
+    while not claim.exists():
+        assert time.monotonic() < end, f"attempt {number} was never begun: {_status(service, task_id)}"
+        time.sleep(0.05)
+    began = claim.stat().st_mtime
+    while True:
+        status = _status(service, task_id)
+        if status["status"] == "processing" and _epoch_s(status["updated_at"]) > began:
+            return
+        assert time.monotonic() < end, f"attempt {number} does not work: {status}"
+        time.sleep(0.05)
+
+
+def _epoch_s(timestamp: str) -> float:
+    return datetime.fromisoformat(timestamp).timestamp()
