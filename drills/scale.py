@@ -8,15 +8,10 @@ import argparse
 import asyncio
 import json
 import random
-import signal
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -31,9 +26,10 @@ from rich.table import Table
 from deployments.protocol import TaskEnd
 from deployments.task_archive import TaskArchive, TaskRecord, open_store
 from deployments.tasks import TaskStatus, TaskSubmission
+from drills.kills import PROCESSES
 from drills.traffic import request_body
 from tests.support.pictures import encoded, photo
-from tests.support.service import ROOT, Service, free_port, start
+from tests.support.service import ROOT, Service, start
 
 _SLOTS = 4
 _UNIT_S = 1.0 / _SLOTS
@@ -77,40 +73,13 @@ async def fill(archive: TaskArchive, count: int, console: Console) -> list[str]:
     return names
 
 
-@contextmanager
-def cluster(replicas: int) -> Iterator[str]:
-    """A Ray of its own with room for replicas that only wait; yields its address."""
-    port = free_port()
-    command = ["ray", "start", "--head", "--block", f"--port={port}", f"--num-cpus={replicas + 4}",
-               "--include-dashboard=false", "--disable-usage-stats"]  # fmt: skip
-    process = subprocess.Popen(
-        [str(Path(sys.executable).parent / command[0]), *command[1:]],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-    try:
-        _wait_for_port(port)
-        yield f"127.0.0.1:{port}"
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
-
-
-def _wait_for_port(port: int) -> None:
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.2)
-    raise TimeoutError("Ray did not start.")
-
-
 def config_for(folder: Path, replicas: int) -> Path:
     """The shipped configuration with a fixed number of replicas."""
     config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
     for deployment in config["applications"][0]["deployments"]:
         if deployment["name"] == "Inpainter":
             deployment["autoscaling_config"] = {"min_replicas": replicas, "max_replicas": replicas}
+            deployment["ray_actor_options"] = {"num_cpus": 0.01}  # they only wait
     path = folder / "serve_config.yaml"
     path.write_text(yaml.safe_dump(config))
     return path
@@ -122,7 +91,8 @@ def _task(number: int, windows: int) -> dict[str, Any]:
         {"x": 10.0 + 110 * (i % 10), "y": 10.0 + 110 * (i // 10), "width": 4.0, "height": 4.0} for i in range(windows)
     ]
     return request_body(picture, regions, "fake") | {
-        "task_id": f"new-{number}", "enable_progress": True, "hd_strategy": "Crop", "hd_strategy_crop_margin": 8,
+        "task_id": f"new-{number}", "enable_progress": True, "hd_strategy": "Crop",
+        "hd_strategy_crop_trigger_size": 64, "hd_strategy_crop_margin": 8,
     }  # fmt: skip
 
 
@@ -162,9 +132,12 @@ class Load:
         async with session.ws_connect(url) as socket:
             while (left := until - time.monotonic()) > 0:
                 try:
-                    message = json.loads((await socket.receive(timeout=left)).data)
+                    frame = await socket.receive(timeout=left)
                 except TimeoutError:
                     return
+                # A task that ends before the time is over would leave its watchers without news: the figures need it.
+                assert frame.type is aiohttp.WSMsgType.TEXT, f"the watcher of task {number} was closed early"
+                message = json.loads(frame.data)
                 news = message.get("updated_at", "")
                 # The first is the state on connecting; the same state again is only sent for its fresh times.
                 if seen and news != seen:
@@ -233,20 +206,23 @@ def main() -> int:
     size = Size(given.ended, given.queued, given.running, given.watchers, given.seconds)
     replicas = -(-size.running // _SLOTS)
     console = Console(width=120)
-    with tempfile.TemporaryDirectory(prefix="scale-") as name, cluster(replicas) as address:
+    with tempfile.TemporaryDirectory(prefix="scale-") as name:
         folder = Path(name)
         ended = asyncio.run(fill(TaskArchive(open_store(str(folder / "archive"))), size.ended, console))
         environment = {
-            "RAY_ADDRESS": address, "IOPAINT_MODELS": "cv2,fake", "IOPAINT_FAKE_UNIT_S": str(_UNIT_S),
+            "IOPAINT_MODELS": "cv2,fake", "IOPAINT_FAKE_UNIT_S": str(_UNIT_S),
             "MAX_QUEUED_TASKS": str(size.running + size.queued),
         }  # fmt: skip
         service = start(folder, environment, config=config_for(folder, replicas))
         try:
             service.wait_healthy(300)
             _wait_for_replicas(service, replicas, console)
-            tracker = _tracker_pid()
+            (tracker,) = service.named(PROCESSES["tracker"])
             measured = asyncio.run(measure(service, tracker, size, ended, console))
             print_measured(measured, size, console)
+        except BaseException:
+            console.print(service.log.read_text()[-6000:], highlight=False)
+            raise
         finally:
             service.kill_node()  # what is at work would be waited for
     return 0
@@ -261,15 +237,6 @@ def _wait_for_replicas(service: Service, wanted: int, console: Console) -> None:
                 return
             time.sleep(1)
     raise TimeoutError("The replicas did not start.")
-
-
-def _tracker_pid() -> int:
-    """Ray's own processes are not the service's children here."""
-    for entry in Path("/proc").iterdir():
-        with suppress(OSError):
-            if entry.name.isdigit() and (entry / "cmdline").read_bytes().startswith(b"ray::TrackerActor"):
-                return int(entry.name)
-    raise LookupError("There is no tracker.")
 
 
 if __name__ == "__main__":
