@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 
-from models.engine import EngineInfo, Image, InpaintEngine, Mask, OnStep, ShouldStop
+from models.engine import EngineInfo, Filling, Image, InpaintEngine, Mask, OnStep, ShouldStop
 from models.errors import WorkCancelled
 from models.job import DiffusionOptions
 
@@ -80,7 +80,7 @@ class GatedEngine:
 
     def run(
         self, image: Image, mask: Mask, options: DiffusionOptions, on_step: OnStep, should_stop: ShouldStop
-    ) -> Image:
+    ) -> Filling:
         def step(done: int, total: int) -> None:
             self._gate.moved()
             on_step(done, total)

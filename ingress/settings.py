@@ -28,7 +28,7 @@ class Settings(BaseSettings):
     iopaint_device: Device = Field("cpu", description="Where models run: cpu, cuda or mps.")
     iopaint_low_mem: bool = Field(True, description="Low-memory mode of the diffusion models.")
     iopaint_cpu_offload: bool = Field(True, description="Diffusion models leave the GPU between their parts.")
-    iopaint_fallback_model: str = Field("cv2", description="Answers while the default model cannot; empty: none.")
+    iopaint_fallback_model: str = Field("classic", description="Answers while the default model cannot; empty: none.")
     iopaint_models: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Models that clients may name, comma separated; empty: default, fallback, weightless ones."
     )

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.job import DiffusionOptions
+from models.job import DiffusionOptions, FillReport
 
 Image = NDArray[np.uint8]
 """RGB, shape ``(H, W, 3)``, uint8."""
@@ -30,6 +30,15 @@ class EngineInfo:
     """Sentences about what is not as configured, e.g. a model that had to move from mps to the CPU."""
 
 
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """A window with its masked pixels filled; pixels outside the mask may differ from the input."""
+
+    image: Image
+    fills: tuple[FillReport, ...] = ()
+    """Of engines that choose among several; boxes in pixels of the window."""
+
+
 class InpaintEngine(Protocol):
     """One loaded model. ``run`` is called by one thread at a time."""
 
@@ -42,10 +51,9 @@ class InpaintEngine(Protocol):
 
     def run(
         self, image: Image, mask: Mask, options: DiffusionOptions, on_step: OnStep, should_stop: ShouldStop
-    ) -> Image:
-        """Fill the masked pixels of one window.
+    ) -> Filling:
+        """Fill the masked pixels of one window. The caller pastes under the mask only.
 
-        Returns an image of the same shape; pixels outside the mask may differ, the caller pastes under the mask only.
         Raises ``WorkCancelled`` when ``should_stop`` turned true between two steps.
         """
         ...

@@ -35,6 +35,9 @@ class Box:
             min(max(self.bottom, 0), height),
         )
 
+    def moved(self, across: int, down: int) -> Self:
+        return type(self)(self.left + across, self.top + down, self.right + across, self.bottom + down)
+
     def union(self, other: Self) -> Self:
         return type(self)(
             min(self.left, other.left),

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
-from models.geometry import Region
+from models.geometry import Box, Region
 
 
 class HDStrategy(StrEnum):
@@ -58,6 +58,15 @@ class InpaintJob:
 
 
 @dataclass(frozen=True, slots=True)
+class FillReport:
+    """Which fill a group of masked pixels got. ``error``: of its trial, root mean square, 0 to 255; None: untried."""
+
+    box: Box
+    name: str
+    error: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class JobStats:
     """What was really done, for headers, ``processing_stats`` and the record of a task's result."""
 
@@ -75,6 +84,8 @@ class JobStats:
     notes: tuple[str, ...] = ()
     """Sentences: where less or other than asked was done."""
     stage_times_s: dict[str, float] = field(default_factory=dict)
+    fills: tuple[FillReport, ...] = ()
+    """Which fill each group of masked pixels got, of engines that choose; boxes in pixels of the image."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,17 +3,17 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from models import blending, codec
 from models.crops import Plan, Window, plan
-from models.engine import Image, InpaintEngine, Mask, ShouldStop
+from models.engine import Filling, Image, InpaintEngine, Mask, ShouldStop
 from models.errors import WorkCancelled
 from models.geometry import Box
-from models.job import DiffusionOptions, InpaintJob, JobResult, JobStats
+from models.job import DiffusionOptions, FillReport, InpaintJob, JobResult, JobStats
 from models.masks import region_boxes, regions_to_mask
 
 
@@ -65,7 +65,7 @@ def process(
         filled = inpaint_array(decoded.rgb, array, planned, boxes, job.diffusion, engine, on_progress, should_stop)
     _checkpoint(should_stop)
     with clock.stage("encode"):
-        data, media_type, notes = codec.encode(filled, decoded, job.output)
+        data, media_type, notes = codec.encode(filled.image, decoded, job.output)
     on_progress(ProgressEvent("finalizing", 1, 1, len(boxes)))
     return JobResult(
         data,
@@ -80,6 +80,7 @@ def process(
             hd_strategy=planned.strategy.value,
             notes=decoded.notes + planned.notes + notes,
             stage_times_s=clock.times_s,
+            fills=filled.fills,
         ),
     )
 
@@ -93,9 +94,9 @@ def inpaint_array(
     engine: InpaintEngine,
     on_progress: OnProgress,
     should_stop: ShouldStop,
-) -> Image:
+) -> Filling:
     """Run the plan's windows. Every pixel outside the mask stays as it is in ``image``, which is not changed."""
-    canvas = image.copy()
+    canvas, fills = image.copy(), list[FillReport]()
     steps = engine.steps(options)
     total = steps * len(planned.windows)
     for index, window in enumerate(planned.windows):
@@ -108,11 +109,12 @@ def inpaint_array(
                 on_progress(ProgressEvent("inpainting", before + done, total, regions_done))
 
         source = canvas if planned.chained else image
-        filled = _run(source, mask, window, planned.scale_to, options, engine, on_step, should_stop)
-        blending.paste(canvas, filled, mask, window)
+        filling = _run(source, mask, window, planned.scale_to, options, engine, on_step, should_stop)
+        blending.paste(canvas, filling.image, mask, window)
+        fills += [replace(fill, box=fill.box.moved(window.box.left, window.box.top)) for fill in filling.fills]
         regions_done = _regions_done(regions, planned.windows[index + 1 :])
         on_progress(ProgressEvent("inpainting", before + steps, total, regions_done))
-    return canvas
+    return Filling(canvas, tuple(fills))
 
 
 def _run(
@@ -124,7 +126,7 @@ def _run(
     engine: InpaintEngine,
     on_step: Callable[[int, int], None],
     should_stop: ShouldStop,
-) -> Image:
+) -> Filling:
     box = window.box
     crop = np.ascontiguousarray(image[box.top : box.bottom, box.left : box.right])
     hole = np.ascontiguousarray(mask[box.top : box.bottom, box.left : box.right])
@@ -134,9 +136,9 @@ def _run(
     filled = engine.run(small, small_hole, options, on_step, should_stop)
     # As IOPaint does: blended by the shrunk (soft) mask in floats, then enlarged.
     weight = small_hole[:, :, np.newaxis] / 255
-    blended = filled * weight + small * (1 - weight)
+    blended = filled.image * weight + small * (1 - weight)
     enlarged = cv2.resize(blended, (box.width, box.height), interpolation=cv2.INTER_CUBIC)
-    return np.clip(enlarged, 0, 255).astype(np.uint8)
+    return Filling(np.clip(enlarged, 0, 255).astype(np.uint8))
 
 
 def _shrink(array: Image, longest: int) -> Image:

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.engine import InpaintEngine
+from models.engines.classic.names import FILLS
 from models.errors import UnknownModel
 from models.weights import WeightsStore
 
-WEIGHTLESS = ("cv2", "fake")
+WEIGHTLESS = ("classic", "cv2", "fake", *FILLS)
 WITH_WEIGHTS = ("lama", "anime-lama", "ldm", "zits", "mat", "fcf", "manga", "migan")
 
 
@@ -30,6 +31,10 @@ def load_engine(name: str, config: EngineConfig) -> InpaintEngine:
         from models.engines.opencv import OpenCVEngine
 
         return OpenCVEngine()
+    if name == "classic" or name in FILLS:
+        from models.engines.classic.engine import ClassicEngine, single
+
+        return ClassicEngine() if name == "classic" else single(name)
     if name == "fake":
         from models.engines.fake import FakeEngine
 

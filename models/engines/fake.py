@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from models.engine import EngineInfo, Image, Mask, OnStep, ShouldStop
+from models.engine import EngineInfo, Filling, Image, Mask, OnStep, ShouldStop
 from models.errors import WorkCancelled
 from models.job import DiffusionOptions
 
@@ -28,14 +28,14 @@ class FakeEngine:
 
     def run(
         self, image: Image, mask: Mask, options: DiffusionOptions, on_step: OnStep, should_stop: ShouldStop
-    ) -> Image:
+    ) -> Filling:
         for unit in range(self._units):
             self._work(should_stop)
             on_step(unit + 1, self._units)
         known = image[mask == 0]
         filled = image.copy()
         filled[mask > 0] = known.mean(axis=0).astype(np.uint8) if len(known) else 128
-        return filled
+        return Filling(filled)
 
     def close(self) -> None:
         """Nothing is held."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from models.engine import EngineInfo, Image, Mask, OnStep, ShouldStop
+from models.engine import EngineInfo, Filling, Image, Mask, OnStep, ShouldStop
 from models.errors import ModelUnavailable
 from models.job import DiffusionOptions
 from models.weights import WeightsFile, WeightsStore, sha256
@@ -35,7 +35,7 @@ class IOPaintEngine:
 
     def run(
         self, image: Image, mask: Mask, options: DiffusionOptions, on_step: OnStep, should_stop: ShouldStop
-    ) -> Image:
+    ) -> Filling:
         from iopaint.schema import HDStrategy, InpaintRequest, LDMSampler
 
         # ldm has steps and a sampler of its own, ddim and plms; the others read neither.
@@ -45,7 +45,7 @@ class IOPaintEngine:
             # Copies, because some of IOPaint's models write into their inputs.
             filled_bgr = self._model(image.copy(), mask.copy(), request).astype(np.uint8)
         on_step(1, 1)
-        return np.ascontiguousarray(filled_bgr[:, :, ::-1])
+        return Filling(np.ascontiguousarray(filled_bgr[:, :, ::-1]))
 
     def close(self) -> None:
         del self._model

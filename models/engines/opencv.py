@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from models.engine import EngineInfo, Image, Mask, OnStep, ShouldStop
+from models.engine import EngineInfo, Filling, Image, Mask, OnStep, ShouldStop
 from models.job import DiffusionOptions
 
 _RADIUS_PX = 4
@@ -26,11 +26,11 @@ class OpenCVEngine:
 
     def run(
         self, image: Image, mask: Mask, options: DiffusionOptions, on_step: OnStep, should_stop: ShouldStop
-    ) -> Image:
+    ) -> Filling:
         # IOPaint hands BGR over; the fill of one channel does not depend on the others, but rounding order might.
         filled = cv2.inpaint(np.ascontiguousarray(image[:, :, ::-1]), mask, self._radius_px, self._flag)
         on_step(1, 1)
-        return np.ascontiguousarray(filled[:, :, ::-1]).astype(np.uint8, copy=False)
+        return Filling(np.ascontiguousarray(filled[:, :, ::-1]).astype(np.uint8, copy=False))
 
     def close(self) -> None:
         """Nothing is held."""

@@ -308,7 +308,7 @@ def test_lama_without_weights_is_degraded_in_words_and_survives_sigterm(tmp_path
         assert health["status"] == "healthy"
         assert "big-lama.pt" in str(health["degraded"])
         response = requests.post(f"{service.url}/api/v1/inpaint-regions", json=BODY, timeout=60)
-        assert response.headers["x-model"] == "cv2"
+        assert response.headers["x-model"] == "classic"
         named = requests.post(f"{service.url}/api/v1/inpaint-regions", json=BODY | {"model": "lama"}, timeout=60)
         assert (named.status_code, named.json()["error"]) == (503, "model_unavailable")
         assert "retry-after" in named.headers

@@ -13,7 +13,7 @@ from deployments.engine_room import EngineRoom
 from deployments.inpainter import EngineStuck, Inpainter
 from deployments.protocol import ReplicaReport, TaskEnd, TaskOrder, Verdict
 from deployments.task_archive import TaskArchive, open_store
-from models.engine import EngineInfo, Image, Mask, OnStep, ShouldStop
+from models.engine import EngineInfo, Filling, Image, Mask, OnStep, ShouldStop
 from models.geometry import Rect
 from models.job import DiffusionOptions, InpaintJob
 from tests.support.pictures import encoded, photo
@@ -37,7 +37,7 @@ class Hanging:
 
     def run(
         self, image: Image, mask: Mask, options: DiffusionOptions, on_step: OnStep, should_stop: ShouldStop
-    ) -> Image:
+    ) -> Filling:
         self.began.set()
         step = 0
         while not self.release.wait(self._step_s or 0.02):
@@ -45,7 +45,7 @@ class Hanging:
             if self._step_s is not None:
                 step += 1
                 on_step(step, 100)
-        return image
+        return Filling(image)
 
     def close(self) -> None:
         """Nothing is held."""

@@ -34,7 +34,7 @@ def run(engine: Any) -> Any:
     filled = engine.run(IMAGE, MASK, DiffusionOptions(), lambda done, total: steps.append((done, total)), lambda: False)
     assert steps == [(1, 1)]
     assert np.array_equal(before, IMAGE)
-    return filled
+    return filled.image
 
 
 def test_lama_equals_iopaint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

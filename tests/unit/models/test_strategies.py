@@ -10,7 +10,7 @@ from iopaint.schema import HDStrategy as TheirStrategy
 from iopaint.schema import InpaintRequest
 
 from models.crops import plan
-from models.engine import EngineInfo, Image, Mask
+from models.engine import EngineInfo, Filling, Image, Mask
 from models.engines.opencv import OpenCVEngine
 from models.errors import WorkCancelled
 from models.geometry import Rect
@@ -39,7 +39,7 @@ class Recorder(OpenCVEngine):
     def info(self) -> EngineInfo:
         return EngineInfo("recorder", "cpu")
 
-    def run(self, image: Image, mask: Mask, options: DiffusionOptions, on_step: Callable[[int, int], None], should_stop: Callable[[], bool]) -> Image:  # fmt: skip  # noqa: E501
+    def run(self, image: Image, mask: Mask, options: DiffusionOptions, on_step: Callable[[int, int], None], should_stop: Callable[[], bool]) -> Filling:  # fmt: skip  # noqa: E501
         self.sizes.append((image.shape[1], image.shape[0]))
         return super().run(image, mask, options, on_step, should_stop)
 
@@ -51,7 +51,7 @@ def ours(
     boxes = region_boxes(REGIONS, image.shape[1], image.shape[0])
     planned = plan(mask, hd, max_window_px)
     filled = inpaint_array(image, mask, planned, boxes, DiffusionOptions(), engine, events.append, stop)
-    return filled, engine, events
+    return filled.image, engine, events
 
 
 @pytest.mark.parametrize("strategy", ["Original", "Crop", "Resize"])

@@ -1,0 +1,1 @@
+"""Weightless fills, and the choice among them by trial."""

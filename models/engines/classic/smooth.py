@@ -1,0 +1,152 @@
+"""Fills for what is smooth: one surface, a local surface, OpenCV's diffusion, the least-bent membrane.
+
+Each takes a picture, RGB uint8 ``(H, W, 3)``, and what is unknown of it, bool ``(H, W)``, and returns the values of the
+unknown pixels, float32 ``(N, 3)``, in the order of ``np.nonzero(unknown)``. Unknown pixels are never read.
+"""
+
+import cv2
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from scipy.sparse.linalg import splu
+
+from models.engine import Image
+
+Unknown = NDArray[np.bool_]
+Values = NDArray[np.float32]
+
+_FIT_POINTS = 6000
+_CV2_RADIUS_PX = 4
+
+
+def surface(image: Image, unknown: Unknown) -> Values:
+    """One quadratic surface through all known pixels, robustly (iteratively reweighted, Tukey's biweight).
+
+    Exact for flat and evenly shaded grounds; outliers (a neighbouring frame, specks) do not bend it.
+    """
+    height, width = unknown.shape
+    rows, columns = np.nonzero(~unknown)
+    step = max(1, len(rows) // _FIT_POINTS)
+    rows, columns = rows[::step], columns[::step]
+    basis = _quadratic(rows, columns, height, width)
+    known = image[rows, columns].astype(np.float64)
+    weights = np.ones(len(rows))
+    for _ in range(6):
+        weighted = basis * weights[:, None]
+        solution = np.linalg.lstsq(weighted.T @ basis, weighted.T @ known, rcond=None)[0]
+        residual = np.sqrt(((known - basis @ solution) ** 2).mean(axis=1))
+        scale = max(4.685 * 1.4826 * float(np.median(residual)), 1.0)
+        weights = np.where(residual < scale, (1 - (residual / scale) ** 2) ** 2, 0.0)
+    rows, columns = np.nonzero(unknown)
+    values: Values = (_quadratic(rows, columns, height, width) @ solution).astype(np.float32)
+    return values
+
+
+def _quadratic(rows: NDArray[np.intp], columns: NDArray[np.intp], height: int, width: int) -> NDArray[np.float64]:
+    y, x = rows / max(1, height) - 0.5, columns / max(1, width) - 0.5
+    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1)
+
+
+def local_surface(image: Image, unknown: Unknown, sigma_px: float) -> Values:
+    """A plane through the known pixels around each unknown one, weighted by a Gaussian.
+
+    Normalised convolution of the first order (Knutsson and Westin, "Normalized and differential convolution", 1993).
+    It averages noise away where an interpolation would carry it into the hole. Where too little is known within reach,
+    the reach is doubled.
+    """
+    missing = np.nonzero(unknown)
+    values = np.zeros((len(missing[0]), 3), np.float32)
+    left = np.ones(len(missing[0]), bool)
+    sigma = sigma_px
+    while left.any():
+        estimate, weight = _normalised(image, unknown, sigma)
+        enough = left & (weight[missing] > 0.02)
+        if sigma > 2 * max(unknown.shape):
+            enough = left
+        values[enough] = estimate[missing][enough]
+        left &= ~enough
+        sigma *= 2
+    return values
+
+
+def _normalised(image: Image, unknown: Unknown, sigma: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    certainty = (~unknown).astype(np.float32)
+    reach = 2 * int(np.ceil(2.5 * sigma)) + 1
+    taps = np.asarray(cv2.getGaussianKernel(reach, sigma, cv2.CV_32F), np.float32)
+    ramp = (np.arange(reach, dtype=np.float32) - reach // 2)[:, None] / np.float32(sigma)
+
+    def blur(array: NDArray[np.float32], kx: NDArray[np.float32], ky: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(cv2.sepFilter2D(array, cv2.CV_32F, kx, ky, borderType=cv2.BORDER_CONSTANT), np.float32)
+
+    kernels = taps, np.asarray(taps * ramp, np.float32), np.asarray(taps * ramp * ramp, np.float32)
+    g, gx, _ = kernels
+    signal = image.astype(np.float32) * certainty[:, :, None]
+    moments = {(a, b): blur(certainty, p, q) for a, p in enumerate(kernels) for b, q in enumerate(kernels)}
+    m, mx, my = moments[0, 0], moments[1, 0], moments[0, 1]
+    mxx, myy, mxy = moments[2, 0], moments[0, 2], moments[1, 1]
+    f, fx, fy = blur(signal, g, g), blur(signal, gx, g), blur(signal, g, gx)
+    # The 3x3 normal equations, solved for the constant term; a little of the identity keeps them solvable.
+    ridge = np.float32(0.02) * m + np.float32(1e-6)
+    mxx, myy = mxx + ridge, myy + ridge
+    c0, c1, c2 = mxx * myy - mxy * mxy, my * mxy - mx * myy, mx * mxy - my * mxx
+    determinant = m * c0 + mx * c1 + my * c2
+    numerator = c0[:, :, None] * f + c1[:, :, None] * fx + c2[:, :, None] * fy
+    estimate = numerator / np.maximum(determinant, 1e-9)[:, :, None]
+    return np.clip(estimate, 0, 255), m
+
+
+def navier_stokes(image: Image, unknown: Unknown) -> Values:
+    """OpenCV's (Bertalmio et al. 2001), what IOPaint's ``cv2`` runs."""
+    return _opencv(image, unknown, cv2.INPAINT_NS)
+
+
+def telea(image: Image, unknown: Unknown) -> Values:
+    """OpenCV's fast marching (Telea 2004)."""
+    return _opencv(image, unknown, cv2.INPAINT_TELEA)
+
+
+def _opencv(image: Image, unknown: Unknown, flag: int) -> Values:
+    filled = cv2.inpaint(np.ascontiguousarray(image), unknown.astype(np.uint8) * 255, _CV2_RADIUS_PX, flag)
+    return np.asarray(filled)[unknown].astype(np.float32)
+
+
+def biharmonic(image: Image, unknown: Unknown) -> Values:
+    """The membrane that bends least: minimises the squared Laplacian over the hole and its rim.
+
+    The same functional as scikit-image's ``inpaint_biharmonic`` (Chui and Mhaskar 2010), assembled as one sparse
+    least-squares problem, so that a text line takes milliseconds.
+    """
+    height, width = unknown.shape
+    touched = cv2.dilate(unknown.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))) > 0
+    number = np.full(height * width, -1, np.int64)
+    holes = np.flatnonzero(unknown)
+    number[holes] = np.arange(len(holes))
+    centres = np.flatnonzero(touched)
+    rows_of, columns_of = np.divmod(centres, width)
+    equation = np.arange(len(centres))
+    degree = np.zeros(len(centres))
+    at, unknown_at, weight = [], [], []
+    known = image.reshape(-1, 3).astype(np.float64)
+    right = np.zeros((len(centres), 3))
+
+    def add(which: NDArray[np.bool_], pixel: NDArray[np.int64], factor: NDArray[np.float64]) -> None:
+        index = number[pixel]
+        hole = index >= 0
+        at.append(equation[which][hole])
+        unknown_at.append(index[hole])
+        weight.append(factor[hole])
+        right[equation[which][~hole]] -= factor[~hole, None] * known[pixel[~hole]]
+
+    for dy, dx in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+        y, x = rows_of + dy, columns_of + dx
+        inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+        degree += inside
+        add(inside, (y * width + x)[inside], np.ones(int(inside.sum())))
+    add(np.ones(len(centres), bool), centres, -degree)
+    matrix = sp.csc_matrix(
+        (np.concatenate(weight), (np.concatenate(at), np.concatenate(unknown_at))), (len(centres), len(holes))
+    )
+    normal = (matrix.T @ matrix + 1e-9 * sp.identity(len(holes))).tocsc()
+    solver = splu(normal, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    values: Values = np.clip(solver.solve(matrix.T @ right), 0, 255).astype(np.float32)
+    return values

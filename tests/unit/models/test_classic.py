@@ -1,0 +1,136 @@
+"""Weightless fills and their choice: on pairs with a known truth, against what OpenCV alone gives."""
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from benchmarks.grounds import GROUNDS, Pair, pair
+from models.engine import Filling, Image, Mask
+from models.engines.classic.engine import ClassicEngine, single
+from models.engines.classic.names import FILLS
+from models.engines.classic.pattern import best_shifts
+from models.engines.opencv import OpenCVEngine
+from models.errors import WorkCancelled
+from models.job import DiffusionOptions
+from models.registry import EngineConfig, load_engine
+
+OPTIONS = DiffusionOptions()
+
+
+def run(image: Image, mask: Mask, engine: ClassicEngine | OpenCVEngine | None = None) -> Filling:
+    return (engine or ClassicEngine()).run(image, mask, OPTIONS, lambda done, total: None, lambda: False)
+
+
+def strokes(made: Pair) -> Mask:
+    """The text's pixels, two more on every side."""
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
+    return np.asarray(cv2.dilate(made.strokes.astype(np.uint8) * 255, kernel), np.uint8)
+
+
+def psnr(filled: Image, made: Pair) -> float:
+    box = made.box
+    inside = slice(box.top, box.bottom), slice(box.left, box.right)
+    error = ((filled[inside].astype(float) - made.truth[inside]) ** 2).mean()
+    return float(10 * np.log10(255**2 / max(error, 0.05)))
+
+
+@pytest.mark.parametrize("kind", ["flat", "gradient", "manga tone"])
+def test_what_can_be_known_is_restored_exactly(kind: str) -> None:
+    made = pair(kind, seed=11)
+    assert psnr(run(made.shown, strokes(made)).image, made) > 60
+
+
+@pytest.mark.parametrize("kind", list(GROUNDS))
+def test_never_worse_than_opencv(kind: str) -> None:
+    for seed in (21, 22):
+        made = pair(kind, seed)
+        ours, theirs = (psnr(run(made.shown, strokes(made), engine).image, made) for engine in (None, OpenCVEngine()))
+        assert ours >= theirs - 0.3
+
+
+def test_the_choice_follows_the_ground() -> None:
+    chosen = {kind: run(made.shown, strokes(made)).fills[0] for kind in GROUNDS for made in [pair(kind, seed=12)]}
+    assert chosen["flat"].name == chosen["gradient"].name == "surface"
+    assert chosen["manga tone"].name == "pattern"
+    assert chosen["photographs"].name not in ("surface", "pattern")
+    assert all(fill.error is not None and 0 <= fill.error < 60 for fill in chosen.values())
+
+
+def test_every_group_chooses_for_itself() -> None:
+    """A line on a plain ground above one on tone, in one window."""
+    plain, tone = pair("flat", 3), pair("manga tone", 4)
+    width = min(plain.truth.shape[1], tone.truth.shape[1])
+    shown = np.concatenate([plain.shown[:, :width], tone.shown[:, :width]])
+    mask = np.concatenate([strokes(plain)[:, :width], strokes(tone)[:, :width]])
+    names = [fill.name for fill in run(shown, mask).fills]
+    assert names[0] == "surface"
+    assert names[-1] == "pattern"
+
+
+def test_same_input_same_pixels() -> None:
+    made = pair("photographs", 5)
+    first, second = run(made.shown, strokes(made)), run(made.shown, strokes(made))
+    assert np.array_equal(first.image, second.image)
+    assert first.fills == second.fills
+
+
+def test_only_masked_pixels_change_and_masked_ones_are_never_read() -> None:
+    made, random = pair("clouds", 6), np.random.default_rng(0)
+    mask = strokes(made)
+    first = run(made.shown, mask).image
+    assert np.array_equal(first[mask == 0], made.shown[mask == 0])
+    garbage = made.shown.copy()
+    garbage[mask > 0] = random.integers(0, 256, (int((mask > 0).sum()), 3))
+    assert np.array_equal(run(garbage, mask).image, first)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 400), (400, 1), (7, 9)])
+@pytest.mark.parametrize("share", [0.5, 1.0])
+@pytest.mark.parametrize("name", ["classic", *FILLS])
+def test_degenerate_pictures(shape: tuple[int, int], share: float, name: str) -> None:
+    image = np.full((*shape, 3), 200, np.uint8)
+    mask = np.zeros(shape, np.uint8)
+    mask.reshape(-1)[: max(1, int(share * mask.size))] = 255
+    filled = load_engine(name, EngineConfig("cpu")).run(image, mask, OPTIONS, lambda done, total: None, lambda: False)
+    assert filled.image.shape == image.shape
+    if (mask == 0).any() and name == "classic":
+        assert np.array_equal(filled.image, image)
+
+
+def test_a_mask_over_everything_is_grey_and_says_none() -> None:
+    filled = run(np.zeros((20, 30, 3), np.uint8), np.full((20, 30), 255, np.uint8))
+    assert {fill.name for fill in filled.fills} == {"none"}
+
+
+def test_a_large_hole_is_filled_within_its_budget() -> None:
+    """Half a megapixel: solvers whose work grows faster than the hole are left out, not waited for."""
+    random = np.random.default_rng(1)
+    image = random.integers(0, 256, (900, 900, 3)).astype(np.uint8)
+    mask = np.zeros((900, 900), np.uint8)
+    mask[100:800, 100:800] = 255
+    (fill,) = run(image, mask).fills
+    assert fill.name != "biharmonic"
+
+
+def test_periods_are_found() -> None:
+    tile = np.random.default_rng(2).integers(0, 256, (7, 11, 3)).astype(np.uint8)
+    image = np.tile(tile, (12, 12, 1))
+    unknown: NDArray[np.bool_] = np.zeros(image.shape[:2], bool)
+    unknown[30:50, 40:90] = True
+    found = best_shifts(image, unknown)[:4]
+    assert all(dy % 7 == 0 and dx % 11 == 0 for dy, dx in found)
+
+
+def test_each_fill_by_its_name() -> None:
+    made = pair("clouds", 7)
+    for name in FILLS:
+        engine = single(name)
+        assert engine.info.name == name
+        assert {fill.name for fill in run(made.shown, strokes(made), engine).fills} == {name}
+
+
+def test_it_stops_between_groups() -> None:
+    made = pair("flat", 8)
+    with pytest.raises(WorkCancelled):
+        ClassicEngine().run(made.shown, strokes(made), OPTIONS, lambda done, total: None, lambda: True)
