@@ -7,7 +7,7 @@ import numpy as np
 
 from models.engine import EngineInfo, Filling, Image, Mask, OnStep, ShouldStop
 from models.engines.classic.candidates import FALLBACK, SMOOTH_ENOUGH, candidates, named
-from models.engines.classic.smooth import Unknown, surface
+from models.engines.classic.smooth import Unknown, Values, surface_everywhere
 from models.engines.classic.trial import Candidate, Choice, choose
 from models.errors import WorkCancelled
 from models.geometry import Box
@@ -54,7 +54,7 @@ class ClassicEngine:
     def close(self) -> None:
         """Nothing is held."""
 
-    def _fill(self, image: Image, unknown: Unknown, group: Box) -> tuple[np.ndarray, Choice]:
+    def _fill(self, image: Image, unknown: Unknown, group: Box) -> tuple[Values, Choice]:
         if unknown.all():
             return np.full((int(unknown.sum()), 3), 127, np.float32), Choice("none", None)
         if len(self._candidates) == 1:
@@ -91,14 +91,10 @@ def rim(group: Box, shape: tuple[int, ...]) -> Box:
     return grown.clip(shape[1], shape[0])
 
 
-def surface_error(image: Image, unknown: Unknown, group: Box) -> tuple[np.ndarray, float]:
+def surface_error(image: Image, unknown: Unknown, group: Box) -> tuple[Values, float]:
     """The surface's fill, and its greatest common error on the ground around: small means that no trial is needed."""
+    everywhere = surface_everywhere(image, unknown)
     near = slice(max(0, group.top - 12), group.bottom + 12), slice(max(0, group.left - 12), group.right + 12)
-    known = np.zeros_like(unknown)
-    known[near] = ~unknown[near]
-    both = surface(image, unknown | known)
-    values = both[unknown[unknown | known]]
-    truth = image[known].astype(np.float32)
-    guess = both[known[unknown | known]]
-    worst = np.abs(np.round(guess) - truth).max(axis=1) if len(truth) else np.array([255.0])
-    return values, float(np.quantile(worst, 0.99))
+    known = ~unknown[near]
+    wrong = np.abs(np.round(everywhere[near][known]) - image[near][known]).max(axis=1)
+    return everywhere[unknown], float(np.quantile(wrong, 0.99)) if len(wrong) else 255.0

@@ -20,15 +20,21 @@ _CV2_RADIUS_PX = 4
 
 
 def surface(image: Image, unknown: Unknown) -> Values:
-    """One quadratic surface through all known pixels, robustly (iteratively reweighted, Tukey's biweight).
+    """One quadratic surface through all known pixels. Exact for flat and evenly shaded grounds."""
+    return surface_everywhere(image, unknown)[unknown]
 
-    Exact for flat and evenly shaded grounds; outliers (a neighbouring frame, specks) do not bend it.
+
+def surface_everywhere(image: Image, unknown: Unknown) -> NDArray[np.float32]:
+    """The surface over known and unknown pixels, ``(H, W, 3)``.
+
+    Robust (iteratively reweighted, Tukey's biweight): a neighbouring frame or specks do not bend it.
     """
     height, width = unknown.shape
     rows, columns = np.nonzero(~unknown)
     step = max(1, len(rows) // _FIT_POINTS)
     rows, columns = rows[::step], columns[::step]
-    basis = _quadratic(rows, columns, height, width)
+    everywhere = _quadratic(height, width)
+    basis = everywhere[rows, columns]
     known = image[rows, columns].astype(np.float64)
     weights = np.ones(len(rows))
     for _ in range(6):
@@ -37,14 +43,13 @@ def surface(image: Image, unknown: Unknown) -> Values:
         residual = np.sqrt(((known - basis @ solution) ** 2).mean(axis=1))
         scale = max(4.685 * 1.4826 * float(np.median(residual)), 1.0)
         weights = np.where(residual < scale, (1 - (residual / scale) ** 2) ** 2, 0.0)
-    rows, columns = np.nonzero(unknown)
-    values: Values = (_quadratic(rows, columns, height, width) @ solution).astype(np.float32)
-    return values
+    return np.asarray(everywhere @ solution, np.float32)
 
 
-def _quadratic(rows: NDArray[np.intp], columns: NDArray[np.intp], height: int, width: int) -> NDArray[np.float64]:
-    y, x = rows / max(1, height) - 0.5, columns / max(1, width) - 0.5
-    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1)
+def _quadratic(height: int, width: int) -> NDArray[np.float64]:
+    y, x = np.mgrid[0:height, 0:width]
+    y, x = y / height - 0.5, x / width - 0.5
+    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
 
 
 def local_surface(image: Image, unknown: Unknown, sigma_px: float) -> Values:
