@@ -13,7 +13,7 @@ from models.errors import ModelUnavailable, TextRemovalError
 log = logging.getLogger("ray.serve")
 
 LoadEngine = Callable[[str], InpaintEngine]
-_RETRY_S = (30.0, 60.0, 120.0, 300.0)
+_RETRY_S = (5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0)
 
 
 class EngineRoom:
