@@ -58,5 +58,7 @@ class InpainterConfig:
     """Threads that decode, encode and wait for the engine; at least the deployment's ``max_ongoing_requests``."""
     download_patience_s: float = 30.0
     """After so long without the default model, the fallback answers."""
+    threads: int = 0
+    """CPU threads of one forward pass; 0: the cores that the replica may use."""
     stuck_after_s: float = 900.0
     """Longer than any unit takes: a replica whose engine does not come on for so long is replaced."""

@@ -19,7 +19,7 @@ class InpainterReplica(Inpainter):
 
     def __init__(self, config: InpainterConfig, tracker: TrackerConfig) -> None:
         context = serve.get_replica_context()
-        engine_config = EngineConfig(config.device, config.model_dir, config.fake_unit_s)
+        engine_config = EngineConfig(config.device, config.model_dir, config.fake_unit_s, config.threads)
 
         def load(name: str) -> InpaintEngine:
             return load_engine(name, engine_config)

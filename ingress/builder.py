@@ -58,6 +58,7 @@ def inpainter_config(settings: Settings) -> InpainterConfig:
         cpu_offload=settings.iopaint_cpu_offload,
         model_dir=str(settings.model_dir) if settings.model_dir else None,
         fake_unit_s=settings.iopaint_fake_unit_s,
+        threads=settings.iopaint_threads,
         max_pixels=settings.max_pixels,
         max_window_px=settings.max_image_size,
     )

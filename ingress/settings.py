@@ -35,6 +35,7 @@ class Settings(BaseSettings):
     iopaint_fake_unit_s: float = Field(
         0.05, ge=0, le=60, description="Seconds that one unit of the `fake` engine takes (demonstrations, load tests)."
     )
+    iopaint_threads: int = Field(0, ge=0, description="CPU threads of one replica's engine; 0: the cores it may use.")
     max_image_size: int = Field(
         2048, ge=64, description="Longest side, in pixels, of one pass of an engine; larger images run in windows."
     )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from models.engine import InpaintEngine
 from models.engines.classic.names import FILLS
@@ -9,6 +10,7 @@ from models.errors import UnknownModel
 from models.weights import WeightsStore
 
 WEIGHTLESS = ("classic", "cv2", "fake", *FILLS)
+LAMA = ("lama", "anime-lama")
 WITH_WEIGHTS = ("lama", "anime-lama", "ldm", "zits", "mat", "fcf", "manga", "migan")
 
 
@@ -19,6 +21,10 @@ class EngineConfig:
     device: str
     model_dir: str | None = None
     fake_unit_s: float = 0.05
+    threads: int = 0
+    """CPU threads of one forward pass; 0: the cores that this process may use."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of LaMa's convolutions; auto: bfloat16 where the hardware is fast at it."""
 
 
 def known_models() -> tuple[str, ...]:
@@ -39,8 +45,15 @@ def load_engine(name: str, config: EngineConfig) -> InpaintEngine:
         from models.engines.fake import FakeEngine
 
         return FakeEngine(config.fake_unit_s)
+    store = WeightsStore(Path(config.model_dir) if config.model_dir else None)
+    if name in LAMA:
+        from models.engines.lama.engine import load as load_lama
+
+        return load_lama(name, config.device, store, config.threads, config.precision)
     if name in WITH_WEIGHTS:
+        from models import cpu
         from models.engines.iopaint import load
 
-        return load(name, config.device, WeightsStore(Path(config.model_dir) if config.model_dir else None))
+        cpu.prepare(config.threads)
+        return load(name, config.device, store)
     raise UnknownModel(f"The model {name} is unknown. Known are: {', '.join(known_models())}.", field="model")

@@ -7,8 +7,9 @@ The whole window goes through IOPaint's own padding and forward pass, so the pix
 import importlib
 import threading
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -29,6 +30,14 @@ class IOPaintEngine:
     @property
     def info(self) -> EngineInfo:
         return self._info
+
+    @property
+    def model(self) -> Any:
+        """IOPaint's instance, for those that hold something against it."""
+        return self._model
+
+    def with_note(self, note: str) -> Self:
+        return type(self)(self._model, replace(self._info, notes=(*self._info.notes, note)))
 
     def steps(self, options: DiffusionOptions) -> int:
         return 1
@@ -72,6 +81,17 @@ _MODULES: dict[str, tuple[str, str, tuple[str, ...]]] = {
 NAMES = tuple(_MODULES)
 
 
+def files(name: str) -> tuple[WeightsFile, ...]:
+    """What one of ``NAMES`` needs, the main file first; URLs and checksums are IOPaint's, so its overrides hold."""
+    module_name, _, prefixes = _MODULES[name]
+    module = importlib.import_module(f"iopaint.model.{module_name}")
+    return tuple(_weights_file(module, prefix) for prefix in prefixes)
+
+
+def main_file(name: str) -> WeightsFile:
+    return files(name)[0]
+
+
 def load(name: str, device: str, store: WeightsStore) -> IOPaintEngine:
     """One of ``NAMES``. Raises ``ModelUnavailable`` when a file cannot be had or does not load."""
     module_name, class_name, prefixes = _MODULES[name]
@@ -80,12 +100,7 @@ def load(name: str, device: str, store: WeightsStore) -> IOPaintEngine:
     # As iopaint/api.py does: the profiling executor makes the second run of every new shape slow.
     torch._C._jit_set_profiling_executor(False)
     torch._C._jit_set_profiling_mode(False)
-    paths = {
-        f"{prefix}_URL": store.ensure(
-            name, WeightsFile(getattr(module, f"{prefix}_URL"), getattr(module, f"{prefix}_MD5"))
-        )
-        for prefix in prefixes
-    }
+    paths = {f"{prefix}_URL": store.ensure(name, _weights_file(module, prefix)) for prefix in prefixes}
 
     with _LOADING, ExitStack() as patches:
         # IOPaint's loaders read a local file when the URL constant is a path. Told that a file does not load, they
@@ -106,6 +121,10 @@ def load(name: str, device: str, store: WeightsStore) -> IOPaintEngine:
     if str(model.device) != device and device == "mps":
         notes = (f"IOPaint runs {name} on the CPU instead of mps.",)
     return IOPaintEngine(model, EngineInfo(name, str(model.device), sha256(main_file), notes))
+
+
+def _weights_file(module: Any, prefix: str) -> WeightsFile:
+    return WeightsFile(getattr(module, f"{prefix}_URL"), getattr(module, f"{prefix}_MD5"))
 
 
 _LOADING = threading.Lock()

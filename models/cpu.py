@@ -1,0 +1,37 @@
+"""How this process uses the machine's cores and memory for tensors. Set once per process, when an engine loads."""
+
+import os
+from pathlib import Path
+
+import torch
+
+_CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: its affinity, and in a container its quota, rounded up."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = _CGROUP_QUOTA.read_text().split()
+    except (OSError, ValueError):
+        return cores  # no cgroup v2 here
+    return cores if quota == "max" else min(cores, max(1, -(-int(quota) // int(period))))
+
+
+def prepare(threads: int) -> int:
+    """``threads`` 0: all usable cores. Returns how many are used.
+
+    Ray tells a worker to use as many threads as the CPUs it was scheduled with, which is one: other work on the
+    replica's node is light, and an engine that runs one window at a time leaves the other cores idle.
+    """
+    count = threads or usable_cores()
+    torch.set_num_threads(count)
+    # Fills of flat areas have values next to zero, which processors are many times slower with.
+    torch.set_flush_denormal(True)
+    return count
+
+
+def fast_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 matrices faster than float32 ones (AMX, AVX512-BF16)."""
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("amx_bf16") or able.get("avx512_bf16"))

@@ -1,0 +1,133 @@
+"""``lama`` and ``anime-lama`` by our own generator, held against the TorchScript file; IOPaint's class stands in."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models import cpu
+from models.engine import EngineInfo, Filling, Image, InpaintEngine, Mask, OnStep, ShouldStop
+from models.engines import iopaint
+from models.engines.lama.check import disagreement, fill
+from models.engines.lama.generator import Generator
+from models.engines.lama.layers import Kind
+from models.engines.lama.parameters import NotLama, State, generator_state, is_checkpoint, read_checkpoint
+from models.errors import ModelUnavailable
+from models.job import DiffusionOptions
+from models.weights import WeightsStore, sha256
+
+log = logging.getLogger("ray.serve")
+
+NAMES = ("lama", "anime-lama")
+Precision = Literal["auto", "float32", "bfloat16"]
+
+_PAD_PX = 8
+"""Sizes that the downsamplings halve evenly; as IOPaint pads."""
+_MIN_PX = 16
+"""Reflecting one pixel at an eighth of the size needs two there."""
+
+
+class LamaEngine:
+    """Pixels as IOPaint's ``LaMa``: padded to multiples of 8 by mirroring, 0..1 in between, truncated to 0..255."""
+
+    def __init__(self, generator: Generator, info: EngineInfo) -> None:
+        self._generator = generator
+        self._info = info
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._info
+
+    def steps(self, options: DiffusionOptions) -> int:
+        return 1
+
+    def run(
+        self, image: Image, mask: Mask, options: DiffusionOptions, on_step: OnStep, should_stop: ShouldStop
+    ) -> Filling:
+        height, width = mask.shape
+        rows, columns = _padding(height), _padding(width)
+        pixels = np.pad(image, (rows, columns, (0, 0)), mode="symmetric")
+        hole = np.pad(mask, (rows, columns), mode="symmetric")
+        device = self._generator.kind.device
+        with torch.inference_mode():
+            known = torch.from_numpy(pixels).to(device).permute(2, 0, 1)[None].float().div_(255)
+            masked = torch.from_numpy(hole).to(device)[None, None].gt(0).float()
+            filled = fill(self._generator, known, masked)
+            result = filled[0, :, :height, :width].mul_(255).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+        on_step(1, 1)
+        return Filling(np.ascontiguousarray(result))
+
+    def close(self) -> None:
+        del self._generator
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def load(name: str, device: str, store: WeightsStore, threads: int = 0, precision: Precision = "auto") -> InpaintEngine:
+    """Raises ``ModelUnavailable`` when the file cannot be had or is no LaMa at all."""
+    used = cpu.prepare(threads)
+    path = store.ensure(name, iopaint.main_file(name))
+    if is_checkpoint(path):
+        return _load_checkpoint(name, device, path, store, precision)
+    theirs = iopaint.load(name, device, store)
+    script = theirs.model.model
+    where = torch.device(theirs.info.device)
+    generator, why = build(script.state_dict(), where, precision, script)
+    if generator is None:
+        note = f"{name} runs as its TorchScript file, several times slower than our own generator: {why}."
+        log.warning(note)
+        return theirs.with_note(note)
+    log.info("own generator in use", extra={"model": name, "dtype": str(generator.kind.dtype), "threads": used})
+    return LamaEngine(generator, theirs.info)
+
+
+def build(
+    state: State, device: torch.device, precision: Precision, reference: Callable[[Tensor, Tensor], Tensor]
+) -> tuple[Generator | None, str]:
+    """The fastest generator that agrees with ``reference``, or None and the reason."""
+    why = ""
+    with torch.inference_mode():
+        for dtype in _dtypes(device, precision):
+            try:
+                generator = Generator(generator_state(state), Kind(device, dtype))
+                why = disagreement(generator, reference, device)
+            except NotLama as error:
+                return None, str(error)
+            except (KeyError, RuntimeError) as error:  # tensors that are missing or of other shapes
+                return None, f"its layers are not those of the published architecture ({type(error).__name__})"
+            if not why:
+                return generator, ""
+            log.warning("own generator disagrees with the file", extra={"dtype": str(dtype), "why": why})
+    return None, why
+
+
+def _load_checkpoint(name: str, device: str, path: Path, store: WeightsStore, precision: Precision) -> InpaintEngine:
+    """A checkpoint has no module to compare with: bfloat16 is held against float32, whose parity tests show."""
+    where = torch.device("cpu" if device == "mps" else device)
+    try:
+        with torch.inference_mode():
+            state = read_checkpoint(path)
+            exact = Generator(generator_state(state), Kind(where, torch.float32))
+            generator, why = build(state, where, precision, lambda image, mask: fill(exact, image, mask.float()))
+    except (NotLama, KeyError, RuntimeError) as error:
+        bad = store.set_aside(path)
+        raise ModelUnavailable(
+            f"the weights file {path.name} of {name} is not a LaMa checkpoint; it was renamed to {bad.name}."
+        ) from error
+    return LamaEngine(generator or exact, EngineInfo(name, str(where), sha256(path), (why,) if why else ()))
+
+
+def _dtypes(device: torch.device, precision: Precision) -> tuple[torch.dtype, ...]:
+    """The fastest first; float32 always remains."""
+    if precision == "auto":
+        fast = cpu.fast_bfloat16() if device.type == "cpu" else device.type == "cuda"
+        precision = "bfloat16" if fast else "float32"
+    return (torch.float32,) if precision == "float32" else (torch.bfloat16, torch.float32)
+
+
+def _padding(size: int) -> tuple[int, int]:
+    return 0, max(_MIN_PX, -(-size // _PAD_PX) * _PAD_PX) - size

@@ -1,0 +1,82 @@
+"""Folded layers: a convolution with what follows it (batch norm, addition, ReLU) in one pass over the pixels."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from models.engines.lama.parameters import State
+
+_BATCH_NORM_EPS = 1e-5
+
+Scale = tuple[Tensor, Tensor]
+"""A batch norm in inference: factor and shift per channel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Where and in which numbers a network runs."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+    @property
+    def fused(self) -> bool:
+        """oneDNN's convolutions take packed weights, and add and clamp on the way out."""
+        return self.device.type == "cpu" and bool(torch._C._has_mkldnn)
+
+
+def batch_norm(state: State, name: str) -> Scale:
+    """The factor and the shift that the batch norm ``name`` comes down to."""
+    factor = state[f"{name}.weight"] / torch.sqrt(state[f"{name}.running_var"] + _BATCH_NORM_EPS)
+    return factor, state[f"{name}.bias"] - state[f"{name}.running_mean"] * factor
+
+
+class Convolution:
+    """``relu(conv(x) + bias + addend)``, no padding; ``weight`` is ``(out, in, k, k)``, channels last throughout."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, kind: Kind, *, stride: int = 1, relu: bool = False) -> None:
+        self._stride = [stride, stride]
+        self._relu = relu
+        self._fused = kind.fused
+        self._weight: Any = weight.to(kind.device, kind.dtype).contiguous(memory_format=torch.channels_last)
+        self._bias = None if bias is None else bias.to(kind.device, kind.dtype)
+        if self._fused:
+            self._weight = torch.ops.mkldnn._reorder_convolution_weight(
+                self._weight, [0, 0], self._stride, [1, 1], 1, None
+            )
+
+    def __call__(self, x: Tensor, addend: Tensor | None = None) -> Tensor:
+        if not self._fused:
+            y = functional.conv2d(x, self._weight, self._bias, self._stride)
+            y = y if addend is None else y.add_(addend)
+            return y.relu_() if self._relu else y
+        shape: tuple[Any, ...] = (self._weight, self._bias, [0, 0], self._stride, [1, 1], 1)
+        after = "relu" if self._relu else None
+        if addend is None:
+            y = torch.ops.mkldnn._convolution_pointwise(x, *shape, after or "none", [], "")
+        else:
+            # In place: the addend is always an intermediate result that nothing else reads.
+            y = torch.ops.mkldnn._convolution_pointwise_.binary(addend, x, *shape, "add", None, after, [], None)
+        assert isinstance(y, Tensor)
+        return y
+
+
+class UpConvolution:
+    """Doubles the size: transposed convolution of 3, its batch norm folded, then ReLU."""
+
+    def __init__(self, state: State, index: int, kind: Kind) -> None:
+        factor, shift = batch_norm(state, str(index + 1))
+        weight = state[f"{index}.weight"] * factor[None, :, None, None]
+        self._weight = weight.to(kind.device, kind.dtype).contiguous(memory_format=torch.channels_last)
+        self._bias = (state[f"{index}.bias"] * factor + shift).to(kind.device, kind.dtype)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        y = functional.conv_transpose2d(x, self._weight, self._bias, stride=2, padding=1, output_padding=1)
+        return y.relu_()
+
+
+def reflect(x: Tensor, width: int) -> Tensor:
+    return functional.pad(x, (width, width, width, width), mode="reflect")

@@ -1,0 +1,124 @@
+"""Our generator against the plain architecture in the real file format, under whatever names an exporter chose."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from iopaint.model import lama as iopaint_lama
+from iopaint.schema import HDStrategy, InpaintRequest
+
+from models.engines.lama.check import disagreement
+from models.engines.lama.engine import LamaEngine, build
+from models.engines.lama.generator import Generator
+from models.engines.lama.layers import Kind
+from models.engines.lama.parameters import generator_state
+from models.errors import ModelUnavailable
+from models.geometry import Rect
+from models.job import DiffusionOptions
+from models.masks import regions_to_mask
+from models.registry import EngineConfig, load_engine
+from tests.support import lama
+from tests.support.pictures import photo
+
+CPU = torch.device("cpu")
+SMALL = {"base": 16, "blocks": 3}
+IMAGE = photo(101, 67)
+MASK = regions_to_mask([Rect(20, 20, 40, 15)], 101, 67)
+
+
+def fill(engine: object, image: np.ndarray = IMAGE, mask: np.ndarray = MASK) -> np.ndarray:
+    assert isinstance(engine, LamaEngine)
+    return engine.run(image, mask, DiffusionOptions(), lambda done, total: None, lambda: False).image
+
+
+@pytest.mark.parametrize("prefix", ["", "model", "generator.model", "module.netG.model", "1.inner"])
+def test_any_prefix_is_stripped(tmp_path: Path, prefix: str) -> None:
+    path = lama.save(tmp_path / "big-lama.pt", prefix, **SMALL)
+    script = torch.jit.load(path)  # type: ignore[no-untyped-call]
+    generator, why = build(script.state_dict(), CPU, "float32", script)
+    assert generator is not None, why
+
+
+def test_the_published_size_agrees_in_both_precisions() -> None:
+    exported = lama.wrapped("generator.model")
+    for precision in (torch.float32, torch.bfloat16):
+        with torch.inference_mode():
+            generator = Generator(generator_state(exported.state_dict()), Kind(CPU, precision))
+            assert disagreement(generator, exported, CPU) == ""
+
+
+@pytest.mark.parametrize(("width", "height"), [(101, 67), (64, 64), (200, 33), (9, 5)])
+def test_pixels_are_iopaints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int, height: int) -> None:
+    path = lama.save(tmp_path / "big-lama.pt", "generator.model", **SMALL)
+    engine = load_engine("lama", EngineConfig("cpu", str(tmp_path), precision="float32"))
+    image = photo(width, height)
+    mask = regions_to_mask([Rect(width // 4, height // 4, width // 2, height // 2)], width, height)
+    filled = fill(engine, image, mask)
+    assert filled.shape == image.shape
+    if min(width, height) < 16:
+        return  # theirs cannot
+    monkeypatch.setattr(iopaint_lama, "LAMA_MODEL_URL", str(path))
+    request = InpaintRequest(hd_strategy=HDStrategy.ORIGINAL)
+    theirs = iopaint_lama.LaMa(CPU)(image.copy(), mask.copy(), request).astype(np.uint8)[:, :, ::-1]
+    # Truncating to whole values turns a difference of 1e-7 into one of 1.
+    assert np.abs(filled.astype(int) - theirs).max() <= 1
+    assert (filled != theirs).mean() < 0.01
+    assert (filled[mask > 0] != image[mask > 0]).mean() > 0.5
+
+
+def test_both_names_load_fast(tmp_path: Path) -> None:
+    lama.save(tmp_path / "big-lama.pt", "generator.model", **SMALL)
+    lama.save(tmp_path / "anime-manga-big-lama.pt", "model", **SMALL, seed=1)
+    engines = [load_engine(name, EngineConfig("cpu", str(tmp_path))) for name in ("lama", "anime-lama")]
+    assert [engine.info.name for engine in engines] == ["lama", "anime-lama"]
+    assert [engine.info.notes for engine in engines] == [(), ()]
+    first, second = (fill(engine) for engine in engines)
+    assert not np.array_equal(first, second)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_a_plain_checkpoint_of_the_same_architecture(tmp_path: Path, training: bool) -> None:
+    exported = lama.wrapped("generator.model", **SMALL)
+    state = exported.state_dict()
+    torch.save({"state_dict": state, "epoch": 3} if training else state, tmp_path / "big-lama.pt")
+    from_checkpoint = fill(load_engine("lama", EngineConfig("cpu", str(tmp_path), precision="float32")))
+    lama.save(tmp_path / "big-lama.pt", "generator.model", **SMALL)
+    from_script = fill(load_engine("lama", EngineConfig("cpu", str(tmp_path), precision="float32")))
+    assert np.array_equal(from_checkpoint, from_script)
+
+
+def test_a_checkpoint_of_something_else_is_set_aside(tmp_path: Path) -> None:
+    torch.save({"fc.weight": torch.zeros(3, 3)}, tmp_path / "big-lama.pt")
+    with pytest.raises(ModelUnavailable, match=r"not a LaMa checkpoint.*big-lama\.pt\.bad-1"):
+        load_engine("lama", EngineConfig("cpu", str(tmp_path)))
+
+
+def trace(module: torch.nn.Module, path: Path) -> None:
+    example = (torch.rand(1, 3, 32, 32), torch.ones(1, 1, 32, 32))
+    torch.jit.trace(module, example).save(path)  # type: ignore[no-untyped-call]
+
+
+class Inverted(lama.Exported):
+    """Same names, same shapes, but does something else with them."""
+
+    def forward(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return 1 - super().forward(image, mask)
+
+
+def test_a_file_that_means_something_else_runs_as_torchscript(tmp_path: Path) -> None:
+    module = Inverted(lama.randomised(lama.generator(**SMALL))).eval()
+    trace(module, tmp_path / "big-lama.pt")
+    engine = load_engine("lama", EngineConfig("cpu", str(tmp_path)))
+    assert not isinstance(engine, LamaEngine)
+    assert "differs" in engine.info.notes[0]
+
+
+def test_one_layer_less_runs_as_torchscript(tmp_path: Path) -> None:
+    model = lama.randomised(lama.generator(**SMALL))
+    assert isinstance(model, torch.nn.Sequential)
+    model.get_submodule("5.conv1.ffc.convg2g.fu").register_module("bn", torch.nn.Identity())
+    module = lama.Exported(model).eval()
+    trace(module, tmp_path / "big-lama.pt")
+    engine = load_engine("lama", EngineConfig("cpu", str(tmp_path)))
+    assert "KeyError" in engine.info.notes[0]
