@@ -28,9 +28,14 @@ class TextLine:
     """0 to 1."""
 
     @property
+    def sides_px(self) -> tuple[float, float]:
+        """Of the smallest rectangle around it, the shorter one first."""
+        a, b = cv2.minAreaRect(np.asarray(self.points, np.float32))[1]
+        return float(min(a, b)), float(max(a, b))
+
+    @property
     def height_px(self) -> float:
-        """The shorter side of the smallest rectangle around it."""
-        return float(min(cv2.minAreaRect(np.asarray(self.points, np.float32))[1]))
+        return self.sides_px[0]
 
     def region(self) -> Polygon:
         """What to remove: the line, grown so that the whole glyphs are inside."""
