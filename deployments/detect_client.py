@@ -45,7 +45,8 @@ class DetectClient:
                         log.warning("detector replica lost", extra={"attempt": attempt})
         except TimeoutError:
             raise DeadlineExceeded(
-                f"Looking for text took longer than {self._timeout_s:g} seconds and was stopped. Send a smaller picture."
+                f"Looking for text took longer than {self._timeout_s:g} seconds and was stopped. "
+                "Send a smaller picture."
             ) from None
         raise ServiceUnavailable("The replica that finds text was lost. Try again in a moment.", retry_after_s=5)
 
