@@ -22,8 +22,9 @@ _WORDS = str.split(
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    kind: str
     pixels: Pixels
+    clean: Pixels
+    """The same without its text."""
     lines: tuple[Outline, ...]
 
 
@@ -33,9 +34,9 @@ def page(kind: str, seed: int) -> Page:
 
 
 def draw_line(pixels: Pixels, text: str, centre: Point, size: int, angle_deg: float = 0.0, ink: str = "black",
-              outline: str | None = None, stacked: bool = False) -> Outline:  # fmt: skip
+              outline: str | None = None, stacked: bool = False, font_file: str | None = None) -> Outline:  # fmt: skip
     """Draws into ``pixels``; returns the corners of the ink's box, turned with it (positive: anticlockwise)."""
-    font = ImageFont.load_default(size)
+    font = ImageFont.truetype(font_file, size) if font_file else ImageFont.load_default(size)
     stroke = max(1, size // 14) if outline else 0
     if stacked:
         text = "\n".join(text)
@@ -108,7 +109,7 @@ def _inks(pixels: Pixels, grainy: bool) -> tuple[str, str | None]:
 def _rows(rng: np.random.Generator, width: int, height: int, sizes: tuple[int, int], words: int = 5) -> Page:
     pixels = _background(rng, width, height)
     ink, outline = _inks(pixels, grainy=bool(np.std(pixels[:8, :8]) > 3))
-    lines, y = [], height * 0.06
+    clean, lines, y = pixels.copy(), [], height * 0.06
     while True:
         size = int(rng.integers(*sizes, endpoint=True))
         text = _text(rng, int(rng.integers(1, words, endpoint=True)))
@@ -120,7 +121,7 @@ def _rows(rng: np.random.Generator, width: int, height: int, sizes: tuple[int, i
             x = float(rng.uniform(wide / 2 + 0.03 * width, 0.97 * width - wide / 2))
             lines.append(draw_line(pixels, text, (x, y), size, 0.0, ink, outline))
         y += size * float(rng.uniform(0.6, 1.5))
-    return Page("", pixels, tuple(lines))
+    return Page(pixels, clean, tuple(lines))
 
 
 def _document(rng: np.random.Generator) -> Page:
@@ -154,7 +155,7 @@ def _too_long(text: str, size: int, stacked: bool) -> bool:
 def _scattered(rng: np.random.Generator, angles: tuple[int, int], stacked: bool = False) -> Page:
     pixels = _background(rng, 1200, 1000)
     ink, outline = _inks(pixels, grainy=bool(np.std(pixels[:8, :8]) > 3))
-    lines = []
+    clean, lines = pixels.copy(), []
     for cy in (170, 500, 830):
         for cx in (210, 600, 990):
             size = int(rng.integers(22, 44))
@@ -163,7 +164,7 @@ def _scattered(rng: np.random.Generator, angles: tuple[int, int], stacked: bool 
             while _too_long(text, size, stacked):
                 text = text[:-1].strip()
             lines.append(draw_line(pixels, text, (cx, cy), size, angle, ink, outline, stacked))
-    return Page("", pixels, tuple(lines))
+    return Page(pixels, clean, tuple(lines))
 
 
 KINDS: dict[str, Callable[[np.random.Generator], Page]] = {
