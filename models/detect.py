@@ -13,7 +13,7 @@ from models.geometry import Box, Point, Polygon
 from models.job import FindText
 from models.masks import regions_to_mask
 
-_GROW = 0.08
+_GROW = 0.1
 """Of a line's height: accents, descenders and shadows stick out of what detectors outline."""
 _GROW_MIN_PX = 1.0
 

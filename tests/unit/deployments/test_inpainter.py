@@ -174,8 +174,8 @@ async def test_what_is_found_is_filled_and_nothing_else(tmp_path: Path) -> None:
     assert (result.stats.regions_processed, "detect" in result.stats.stage_times_s) == (1, True)
     changed = np.argwhere((decoded(result.data) != decoded(IMAGE)).any(axis=2))
     (top, left), (bottom, right) = changed.min(axis=0), changed.max(axis=0)
-    # The line is 80 x 24 pixels at (10, 20), and 1.9 px more on every side.
-    assert (left, top, right, bottom) == (8, 18, 92, 45)
+    # The line is 80 x 24 pixels at (10, 20), and 2.4 px more on every side.
+    assert (left, top, right, bottom) == (7, 17, 92, 46)
     await made.close()
 
 
