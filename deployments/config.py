@@ -42,6 +42,14 @@ class TrackerConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class DetectorConfig:
+    """One replica that finds text. ``threads``: what one detection uses while it runs."""
+
+    max_pixels: int
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
 class InpainterConfig:
     """One model replica."""
 

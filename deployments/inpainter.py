@@ -7,10 +7,11 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from deployments.config import InpainterConfig
+from deployments.detect_client import LineFinder
 from deployments.engine_room import EngineRoom
 from deployments.progress import UnitProgress
 from deployments.protocol import AttemptReport, ReplicaReport, TaskEnd, TaskOrder, Verdict
@@ -26,6 +27,8 @@ log = logging.getLogger("ray.serve")
 
 HEARTBEAT_S = 2.0
 REPORT_GAP_S = 0.1
+_STOP_LOOK_S = 0.2
+"""Between two looks at whether a detection is still wanted."""
 
 
 class EngineStuck(Exception):
@@ -43,13 +46,20 @@ class Inpainter:
     """Runs jobs; reports units done; stops when told. Collaborators are injected by the deployment's builder."""
 
     def __init__(
-        self, config: InpainterConfig, room: EngineRoom, archive: TaskArchive, tracker: TrackerLink, replica_id: str
+        self,
+        config: InpainterConfig,
+        room: EngineRoom,
+        archive: TaskArchive,
+        tracker: TrackerLink,
+        replica_id: str,
+        finder: LineFinder,
     ) -> None:
         self._config = config
         self._room = room
         self._archive = archive
         self._tracker = tracker
         self._replica_id = replica_id
+        self._finder = finder
         self._gate = UnitGate()
         self._threads = ThreadPoolExecutor(config.workers, thread_name_prefix="job")
         self._tasks: dict[str, RunningTask] = {}
@@ -128,10 +138,11 @@ class Inpainter:
         on_progress: Callable[[ProgressEvent], None],
     ) -> JobResult:
         engine = GatedEngine(await self._room.get(job.model), self._gate, priority)
+        found = await self._with_lines(job, image, stop)
 
         def work() -> JobResult:
             return process(
-                job,
+                found.job,
                 image,
                 mask,
                 engine,
@@ -143,11 +154,26 @@ class Inpainter:
 
         self._jobs_running += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+            return found.timed(await asyncio.get_running_loop().run_in_executor(self._threads, work))
         finally:
             # A cancelled await leaves the thread running; the flag ends it before its next unit.
             stop.set()
             self._jobs_running -= 1
+
+    async def _with_lines(self, job: InpaintJob, image: bytes, stop: threading.Event) -> "_Found":
+        """The job with the regions that it asks to be found. An attempt that starts over finds the same ones."""
+        if job.find_text is None or job.regions is not None:
+            return _Found(job)
+        started = time.perf_counter()
+        call = asyncio.ensure_future(self._finder.detect(image, job.find_text))
+        try:
+            while not (await asyncio.wait({call}, timeout=_STOP_LOOK_S))[0]:
+                if stop.is_set():
+                    raise WorkCancelled("Cancelled while text was looked for.")
+        finally:
+            call.cancel()
+        regions = tuple(line.region() for line in call.result())
+        return _Found(replace(job, regions=regions), time.perf_counter() - started)
 
     async def _report_loop(self) -> None:
         """A heartbeat every 2 s, sooner when units end; the answer says which attempts should stop."""
@@ -165,6 +191,27 @@ class Inpainter:
             await asyncio.sleep(REPORT_GAP_S)
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A job whose regions are known, and what finding them took."""
+
+    job: InpaintJob
+    seconds: float | None = None
+
+    def timed(self, result: JobResult) -> JobResult:
+        if self.seconds is None:
+            return result
+        stats = result.stats
+        return replace(
+            result,
+            stats=replace(
+                stats,
+                processing_time_s=round(stats.processing_time_s + self.seconds, 4),
+                stage_times_s={"detect": round(self.seconds, 4)} | stats.stage_times_s,
+            ),
+        )
+
+
 def _ignore(event: ProgressEvent) -> None:
     """Nobody watches a synchronous call."""
 
@@ -179,6 +226,7 @@ def _unit_progress(before: UnitProgress, event: ProgressEvent) -> UnitProgress:
         units_done=event.units_done if inpainting else before.units_done,
         units_total=event.units_total if inpainting else before.units_total,
         regions_done=event.regions_done,
+        regions_total=event.regions_total or before.regions_total,
         at=time.time(),
     )
 

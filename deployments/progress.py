@@ -22,6 +22,8 @@ class UnitProgress:
     units_done: int = 0
     units_total: int = 0
     regions_done: int = 0
+    regions_total: int = 0
+    """0: not known yet, or a mask."""
     at: float = 0.0
     """Epoch seconds at which the replica had finished so much; 0: not known."""
 

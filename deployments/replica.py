@@ -3,9 +3,11 @@
 from typing import Any
 
 from ray import serve
+from ray.serve.handle import DeploymentHandle
 
 from deployments.actor import connect
 from deployments.config import InpainterConfig, TrackerConfig
+from deployments.detect_client import DetectClient
 from deployments.engine_room import EngineRoom
 from deployments.inpainter import Inpainter
 from deployments.task_archive import TaskArchive, open_store
@@ -17,7 +19,7 @@ from models.registry import EngineConfig, load_engine
 class InpainterReplica(Inpainter):
     """Undecorated on purpose: only the builder makes deployments."""
 
-    def __init__(self, config: InpainterConfig, tracker: TrackerConfig) -> None:
+    def __init__(self, config: InpainterConfig, tracker: TrackerConfig, detector: DeploymentHandle[Any]) -> None:
         context = serve.get_replica_context()
         engine_config = EngineConfig(config.device, config.model_dir, config.fake_unit_s, config.threads)
 
@@ -30,6 +32,7 @@ class InpainterReplica(Inpainter):
             TaskArchive(open_store(tracker.archive_url)),
             ActorLink(connect(tracker.for_app(context.app_name))),
             context.replica_id.unique_id,
+            DetectClient(detector, None),
         )
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:

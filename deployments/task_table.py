@@ -144,6 +144,7 @@ class TaskTable:
                 overall_progress=max(snap.overall_progress, progress.overall_percent),
                 stage_progress=round(progress.stage_percent, 2),
                 current_region=max(snap.current_region, progress.regions_done),
+                total_regions=max(snap.total_regions, progress.regions_total),
                 message=_MESSAGES[progress.stage].format(done=progress.units_done, total=progress.units_total),
                 started_at=snap.started_at or time.time(),
                 updated_at=progress.at or time.time(),
@@ -179,6 +180,8 @@ class TaskTable:
         if done and end.started_at and news:
             seconds = end.completed_at - end.started_at
             self._task_seconds = seconds if not self._task_seconds else 0.8 * self._task_seconds + 0.2 * seconds
+        # How many regions a task has that looks for text itself is known once it has looked.
+        total = max(snap.total_regions, end.stats.regions_processed if end.stats else 0)
         messages = {
             TaskStatus.COMPLETED: "Completed",
             TaskStatus.CANCELLED: f"Cancelled after {end.units_done} of {end.units_total} units",
@@ -191,7 +194,8 @@ class TaskTable:
                 stage=Stage.FINALIZING if done else snap.stage,
                 overall_progress=100.0 if done else snap.overall_progress,
                 stage_progress=100.0 if done else snap.stage_progress,
-                current_region=snap.total_regions if done else max(snap.current_region, end.regions_done),
+                current_region=total if done else max(snap.current_region, end.regions_done),
+                total_regions=total,
                 message=messages.get(end.status) or end.error_message or "Failed",
                 started_at=end.started_at or snap.started_at,
                 completed_at=end.completed_at,

@@ -6,7 +6,7 @@ from starlette.middleware.cors import CORSMiddleware
 from ingress import docs, errors, openapi
 from ingress.config import NAME, VERSION, AppConfig
 from ingress.limits import BodyLimit, RequestId
-from ingress.routes import batch, inpaint, progress, service, tasks
+from ingress.routes import batch, inpaint, progress, service, tasks, text
 from ingress.services import Services
 
 _EXPOSED = [
@@ -25,7 +25,7 @@ def create_app(services: Services, config: AppConfig, echo_request_id: bool = Tr
         docs_url=None,
         redoc_url=None,
     )
-    for module in (service, inpaint, tasks, batch, progress):
+    for module in (service, inpaint, text, tasks, batch, progress):
         app.include_router(module.build(services, config))
     docs.install(app)
     openapi.install(app)

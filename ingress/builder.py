@@ -9,7 +9,8 @@ from typing import Any
 from ray import serve
 from ray.serve import Application
 
-from deployments.config import InpainterConfig, TrackerConfig
+from deployments.config import DetectorConfig, InpainterConfig, TrackerConfig
+from deployments.detector import Detector
 from deployments.replica import InpainterReplica
 from ingress.config import VERSION, AppConfig
 from ingress.deployment import IngressReplica
@@ -19,6 +20,10 @@ _SLOTS = 4
 """Tasks that one replica works on at a time."""
 _MAX_ONGOING = 2 * _SLOTS
 """With the synchronous calls, too: tasks never take all places, so a call that somebody waits for finds one."""
+
+_DETECTOR_THREADS = 2
+"""Of one detection. More than the share of CPU below: a replica is idle most of the time, and somebody waits when it
+is not."""
 
 
 def build(args: Settings) -> Application:
@@ -34,6 +39,15 @@ def build(args: Settings) -> Application:
         user_config={},
         logging_config=logging_config,
     )
+    detector: Any = serve.deployment(
+        Detector,
+        name="Detector",
+        # Half a CPU, so that the whole service still starts on a machine with two.
+        ray_actor_options={"num_cpus": 0.5},
+        # One at work, one whose picture has arrived; the others wait where replicas are counted.
+        max_ongoing_requests=2,
+        logging_config=logging_config,
+    )
     # The late-bound form builds the FastAPI application in the replica: nothing of it is pickled.
     asgi_class: type[IngressReplica] = serve.ingress()(IngressReplica)
     ingress: Any = serve.deployment(
@@ -44,8 +58,9 @@ def build(args: Settings) -> Application:
         logging_config=logging_config,
     )
     tracker = tracker_config(args)
-    bound = inpainter.bind(inpainter_config(args), tracker)
-    application: Application = ingress.bind(bound, AppConfig.from_settings(args), tracker)
+    finder = detector.bind(DetectorConfig(max_pixels=args.max_pixels, threads=_DETECTOR_THREADS))
+    bound = inpainter.bind(inpainter_config(args), tracker, finder)
+    application: Application = ingress.bind(bound, AppConfig.from_settings(args), tracker, finder)
     return application
 
 

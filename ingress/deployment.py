@@ -9,6 +9,7 @@ from ray.serve.handle import DeploymentHandle
 from deployments.actor import connect
 from deployments.callback_policy import CallbackPolicy
 from deployments.config import TrackerConfig
+from deployments.detect_client import DetectClient
 from deployments.inpaint_client import InpaintClient
 from deployments.task_archive import TaskArchive, open_store
 from deployments.task_client import TaskClient
@@ -20,13 +21,20 @@ from ingress.services import Services
 class IngressReplica:
     """Undecorated on purpose: only the builder makes deployments."""
 
-    def __init__(self, inpainter: DeploymentHandle[Any], config: AppConfig, tracker: TrackerConfig) -> None:
+    def __init__(
+        self,
+        inpainter: DeploymentHandle[Any],
+        config: AppConfig,
+        tracker: TrackerConfig,
+        detector: DeploymentHandle[Any],
+    ) -> None:
         app_name = serve.get_replica_context().app_name
         self._config = config
         self._services = Services(
             inpainter=InpaintClient(inpainter, config.request_timeout_s),
             tasks=TaskClient(connect(tracker.for_app(app_name)), TaskArchive(open_store(tracker.archive_url))),
             check_callback=CallbackPolicy(tracker.callback_allowed_hosts).check,
+            finder=DetectClient(detector, config.request_timeout_s),
         )
 
     def __serve_build_asgi_app__(self) -> FastAPI:

@@ -52,6 +52,7 @@ STATUS: dict[str, int] = {
     "cancelled": 499,
     "internal_error": 500,
     "model_unavailable": 503,
+    "detector_unavailable": 503,
     "service_unavailable": 503,
     "request_timeout": 504,
 }

@@ -15,15 +15,16 @@ from starlette.exceptions import HTTPException
 
 from ingress.config import AppConfig
 from ingress.errors import BodyTooLarge, UnreadableBody, UnsupportedContentType, invalid_field
-from ingress.schemas.requests import Parameters
+from ingress.schemas.requests import ImageRequest
 from models import codec
 from models.errors import InvalidField, UnknownModel
 from models.job import InpaintJob
 from models.masks import region_boxes
 
-P = TypeVar("P", bound=Parameters)
+P = TypeVar("P", bound=ImageRequest)
 _JOB = TypeAdapter(InpaintJob)
 _FILES = ("image", "mask")
+_AREAS = ("regions", "include", "exclude")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +92,15 @@ def check_fields(schema: type[P], parsed: object, config: AppConfig) -> Intake[P
 
 
 def _check(schema: type[P], fields: dict[str, Any], files: dict[str, bytes], config: AppConfig) -> Intake[P]:
-    if isinstance(fields.get("regions"), str):
-        try:
-            fields["regions"] = json.loads(fields["regions"])
-        except (ValueError, RecursionError) as error:
-            raise InvalidField("regions: a JSON list is expected.", field="regions") from error
+    for name in _AREAS:
+        if name in schema.model_fields:
+            _read_areas(name, fields, config)
     needed = [name for name in _FILES if name in schema.model_fields]
     for name in needed:
         if len(files.get(name, b"")) > config.max_file_size:
             raise BodyTooLarge(f"{name}: the file is too large: at most {config.max_file_size} bytes (MAX_FILE_SIZE).")
         if name in files:
             fields[name] = ""
-    _count_regions(fields.get("regions"), config)
     try:
         request = schema.model_validate(fields)
     except ValidationError as error:
@@ -110,18 +108,28 @@ def _check(schema: type[P], fields: dict[str, Any], files: dict[str, bytes], con
     for name in needed:
         if name not in files and schema.model_fields[name].is_required():
             raise InvalidField(f"{name}: a file is expected.", field=name)
-    if request.model is not None and request.model not in config.models:
-        raise UnknownModel(f"model: {request.model!r} is not offered. Offered are: {', '.join(config.models)}.")
+    engine = request.engine()
+    if engine is not None and engine not in config.models:
+        raise UnknownModel(f"model: {engine!r} is not offered. Offered are: {', '.join(config.models)}.")
     intake = Intake(request, request.job(config.hd_strategy), files["image"], files.get("mask"))
     header = codec.probe(intake.image, max_pixels=config.max_pixels)
-    if intake.job.regions is not None:
-        region_boxes(intake.job.regions, header.width, header.height)
+    find = intake.job.find_text
+    areas = (intake.job.regions, find.include if find else None, find.exclude if find else None)
+    for name, regions in zip(_AREAS, areas, strict=True):
+        region_boxes(regions or (), header.width, header.height, name)
     return intake
 
 
-def _count_regions(regions: Any, config: AppConfig) -> None:
+def _read_areas(name: str, fields: dict[str, Any], config: AppConfig) -> None:
+    """A list of regions; in a form it is JSON."""
+    if isinstance(fields.get(name), str):
+        try:
+            fields[name] = json.loads(fields[name])
+        except (ValueError, RecursionError) as error:
+            raise InvalidField(f"{name}: a JSON list is expected.", field=name) from error
+    regions = fields.get(name)
     if isinstance(regions, list) and len(regions) > config.max_regions:
-        raise InvalidField(f"regions: at most {config.max_regions} are allowed, got {len(regions)}.", field="regions")
+        raise InvalidField(f"{name}: at most {config.max_regions} are allowed, got {len(regions)}.", field=name)
 
 
 def _base64(name: str, text: str) -> bytes:

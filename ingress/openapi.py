@@ -7,7 +7,15 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
-from ingress.schemas.requests import AsyncRequest, BatchRequest, MaskRequest, RegionsRequest
+from ingress.schemas.requests import (
+    AsyncRequest,
+    BatchRequest,
+    DetectRequest,
+    MaskRequest,
+    RegionsRequest,
+    RemoveTextRequest,
+    RemoveTextTaskRequest,
+)
 from ingress.schemas.responses import ErrorBody
 
 _MEANINGS = {
@@ -20,6 +28,9 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 }
 _EXAMPLE = {"image": "iVBORw0KGgo...", "regions": [{"x": 100, "y": 50, "width": 200, "height": 30}]}
 _BATCH_EXAMPLE = {"items": [_EXAMPLE, _EXAMPLE], "batch_id": "catalogue-7"}
+_BODIES: tuple[type[BaseModel], ...] = (
+    MaskRequest, RegionsRequest, AsyncRequest, DetectRequest, RemoveTextRequest, RemoveTextTaskRequest, BatchRequest
+)  # fmt: skip
 _REF = "#/components/schemas/{model}"
 
 
@@ -29,13 +40,16 @@ def body(schema: type[BaseModel]) -> dict[str, Any]:
     example = dict(_EXAMPLE)
     if schema is MaskRequest:
         example = {"image": "iVBORw0KGgo...", "mask": "iVBORw0KGgo..."}
+    if "regions" not in schema.model_fields:
+        example.pop("regions", None)
     form = copy.deepcopy(schema.model_json_schema(ref_template=_REF))
     form.pop("$defs", None)
     for name in ("image", "mask"):
         if name in form["properties"]:
             form["properties"][name] = {"type": "string", "format": "binary", "description": f"The {name} file."}
-    if "regions" in form["properties"]:
-        form["properties"]["regions"] = {"type": "string", "description": "The list of regions as JSON."}
+    for name in ("regions", "include", "exclude"):
+        if name in form["properties"]:
+            form["properties"][name] = {"type": "string", "description": "The list of regions as JSON."}
     content = {"application/json": {"schema": reference, "example": example}, "multipart/form-data": {"schema": form}}
     return {"requestBody": {"required": True, "content": content}}
 
@@ -54,7 +68,7 @@ def install(app: FastAPI) -> None:
                 servers=app.servers or None,
             )  # fmt: skip
             schemas = document["components"]["schemas"]
-            for schema in (MaskRequest, RegionsRequest, AsyncRequest, BatchRequest):
+            for schema in _BODIES:
                 whole = schema.model_json_schema(ref_template=_REF)
                 schemas.update(whole.pop("$defs", {}))
                 schemas[schema.__name__] = whole

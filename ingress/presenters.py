@@ -1,12 +1,14 @@
 """Domain to wire: the only maker of response bodies, headers and WebSocket messages."""
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from deployments.tasks import BatchSnapshot, Delivery, ServiceState, TaskCounts, TaskSnapshot, TaskStatus
 from ingress.config import NAME, VERSION, AppConfig
 from ingress.schemas import responses as wire
+from models.detect import TextLine
 from models.job import JobStats
 
 _SUFFIX = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
@@ -59,7 +61,18 @@ def info(state: ServiceState, config: AppConfig) -> wire.InfoBody:
         name=NAME,
         version=VERSION,
         model=model(state, config),
-        capabilities=["mask", "regions", "polygons", "async", "progress", "cancel", "callback", "multipart", "batch"],
+        capabilities=[
+            "mask",
+            "regions",
+            "polygons",
+            "async",
+            "progress",
+            "cancel",
+            "callback",
+            "multipart",
+            "batch",
+            "text",
+        ],
         models=list(config.models),
         limits=wire.LimitsBody(
             max_image_size=config.max_image_size,
@@ -107,6 +120,10 @@ def stats_json(stats: JobStats) -> wire.JsonBody:
         ),
         timestamp=timestamp(),
     )
+
+
+def lines(found: Sequence[TextLine]) -> wire.LinesBody:
+    return wire.LinesBody(lines=[wire.LineBody(points=list(line.points), score=line.score) for line in found])
 
 
 def accepted(snapshot: TaskSnapshot, estimated_s: float | None, websocket_url: str) -> wire.AcceptedBody:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
+from deployments.detect_client import LineFinder
 from deployments.tasks import (
     BatchSnapshot,
     BatchSubmission,
@@ -121,3 +122,4 @@ class Services:
     inpainter: InpaintService
     tasks: TaskService
     check_callback: CallbackCheck
+    finder: LineFinder

@@ -62,6 +62,12 @@ class ModelUnavailable(TextRemovalError):
     code = "model_unavailable"
 
 
+class DetectorUnavailable(TextRemovalError):
+    """Text cannot be found by itself: the detector, or a package that it needs, is not there."""
+
+    code = "detector_unavailable"
+
+
 class WorkCancelled(TextRemovalError):
     """Work stopped between two units because ``should_stop`` said so."""
 

@@ -4,6 +4,9 @@ import math
 from dataclasses import dataclass
 from typing import Self
 
+Point = tuple[float, float]
+"""``(x, y)``, pixels."""
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
@@ -67,7 +70,7 @@ class Rect:
 class Polygon:
     """A polygon of three or more ``(x, y)`` points, filled by the even-odd rule; covers every pixel it touches."""
 
-    points: tuple[tuple[float, float], ...]
+    points: tuple[Point, ...]
 
     def cover(self) -> Box:
         xs, ys = [x for x, _ in self.points], [y for _, y in self.points]

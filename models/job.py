@@ -47,14 +47,31 @@ class OutputOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class FindText:
+    """The lines of text that are found in the picture itself, and which of them count."""
+
+    min_score: float = 0.5
+    """0 to 1."""
+    min_height_px: float = 0.0
+    include: tuple[Region, ...] = ()
+    """Not empty: only lines of which at least half lies in these areas."""
+    exclude: tuple[Region, ...] = ()
+    """Lines that touch these areas stay."""
+
+
+@dataclass(frozen=True, slots=True)
 class InpaintJob:
-    """``regions`` None means: a mask image was sent instead. ``model`` None means: the service's default."""
+    """``regions`` None means: a mask image was sent instead, or ``find_text`` says what is removed.
+
+    ``model`` None means: the service's default.
+    """
 
     regions: tuple[Region, ...] | None
     model: str | None = None
     hd: HDOptions = field(default_factory=HDOptions)
     diffusion: DiffusionOptions = field(default_factory=DiffusionOptions)
     output: OutputOptions = field(default_factory=OutputOptions)
+    find_text: FindText | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,18 +14,19 @@ from models.geometry import Box, Polygon, Rect, Region
 _EPSILON_PX = 1e-9
 
 
-def region_boxes(regions: Sequence[Region], width: int, height: int) -> list[Box]:
+def region_boxes(regions: Sequence[Region], width: int, height: int, field: str = "regions") -> list[Box]:
     """Each region's cover, clipped to an image of ``width`` x ``height`` pixels.
 
     Raises ``InvalidField`` naming the first region that has no area, lies wholly outside, or is not finite.
+    ``field`` is the list's name in that error.
     """
-    return [_clipped(region, index, width, height) for index, region in enumerate(regions)]
+    return [_clipped(region, f"{field}[{index}]", width, height) for index, region in enumerate(regions)]
 
 
-def regions_to_mask(regions: Sequence[Region], width: int, height: int) -> Mask:
+def regions_to_mask(regions: Sequence[Region], width: int, height: int, field: str = "regions") -> Mask:
     """A mask of shape ``(height, width)``, 255 where any region touches a pixel. Errors as ``region_boxes``."""
     mask = np.zeros((height, width), np.uint8)
-    for region, box in zip(regions, region_boxes(regions, width, height), strict=True):
+    for region, box in zip(regions, region_boxes(regions, width, height, field), strict=True):
         view = mask[box.top : box.bottom, box.left : box.right]
         if isinstance(region, Rect):
             view[:] = 255
@@ -34,8 +35,7 @@ def regions_to_mask(regions: Sequence[Region], width: int, height: int) -> Mask:
     return mask
 
 
-def _clipped(region: Region, index: int, width: int, height: int) -> Box:
-    name = f"regions[{index}]"
+def _clipped(region: Region, name: str, width: int, height: int) -> Box:
     if not _has_area(region):
         raise InvalidField(f"{name} has no area: it must be wider and higher than 0, in finite numbers.", field=name)
     box = region.cover().clip(width, height)

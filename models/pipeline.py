@@ -25,6 +25,8 @@ class ProgressEvent:
     units_done: int
     units_total: int
     regions_done: int = 0
+    regions_total: int = 0
+    """Told once, by ``masking``."""
 
 
 OnProgress = Callable[[ProgressEvent], None]
@@ -58,7 +60,7 @@ def process(
             array, boxes = codec.decode_mask(mask or b"", width=width, height=height, max_pixels=max_pixels), []
         planned = plan(array, job.hd, max_window_px)
     _checkpoint(should_stop)
-    on_progress(ProgressEvent("masking", 1, 1))
+    on_progress(ProgressEvent("masking", 1, 1, regions_total=len(boxes)))
     # Nothing done yet, but how much there is to do is known from here on.
     on_progress(ProgressEvent("inpainting", 0, engine.steps(job.diffusion) * len(planned.windows)))
     with clock.stage("inpaint"):

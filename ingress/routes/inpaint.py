@@ -9,14 +9,15 @@ from fastapi.responses import JSONResponse
 from deployments.tasks import TaskInput, TaskSubmission
 from ingress import intake, links, presenters
 from ingress.config import AppConfig
+from ingress.intake import Intake
 from ingress.openapi import ERRORS, body
 from ingress.schemas import responses as wire
-from ingress.schemas.requests import AsyncRequest, MaskRequest, RegionsRequest
+from ingress.schemas.requests import AsyncRequest, MaskRequest, RegionsRequest, TaskFields
 from ingress.services import Services
 from models.job import JobResult
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
-_IMAGE: dict[int | str, dict[str, Any]] = {
+IMAGE: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The picture",
         "content": {"image/png": _BINARY, "image/jpeg": _BINARY, "image/webp": _BINARY},
@@ -29,6 +30,29 @@ def image_response(result: JobResult, with_regions: bool) -> Response:
     return Response(result.data, media_type=result.stats.media_type, headers=headers)
 
 
+async def submit(
+    request: Request, read: Intake[Any], sent: TaskFields, services: Services, config: AppConfig
+) -> JSONResponse:
+    """Accept the task that was read. Regions that are to be found are not counted yet."""
+    if sent.callback_url:
+        await services.check_callback(sent.callback_url)
+    submission = TaskSubmission(
+        task_id=sent.task_id or str(uuid.uuid4()),
+        total_regions=len(read.job.regions or ()),
+        content_sha256=read.content_sha256(),
+        callback_url=sent.callback_url,
+        enable_progress=sent.enable_progress,
+        progress_interval_s=sent.progress_interval,
+        client=links.client_name(request),
+        priority=sent.priority,
+    )
+    snapshot, new = await services.tasks.submit(submission, TaskInput(read.job, read.image, read.mask))
+    counts = await services.tasks.counts()
+    url = links.websocket_url(request, config.public_url, snapshot.task_id)
+    answer = presenters.accepted(snapshot, counts.estimated_wait_s, url)
+    return JSONResponse(answer.model_dump(), 202 if new else 200)
+
+
 def build(services: Services, config: AppConfig) -> APIRouter:
     router = APIRouter(prefix="/api/v1", tags=["inpainting"], responses=ERRORS)
 
@@ -37,14 +61,14 @@ def build(services: Services, config: AppConfig) -> APIRouter:
         return await services.inpainter.inpaint(read.job, read.image, read.mask, request.state.request_id)
 
     @router.post(
-        "/inpaint", summary="Remove what a mask marks", response_class=Response, responses=_IMAGE,
+        "/inpaint", summary="Remove what a mask marks", response_class=Response, responses=IMAGE,
         openapi_extra=body(MaskRequest),
     )  # fmt: skip
     async def inpaint(request: Request) -> Response:
         return image_response(await run(request, MaskRequest), with_regions=False)
 
     @router.post(
-        "/inpaint-regions", summary="Remove what regions mark", response_class=Response, responses=_IMAGE,
+        "/inpaint-regions", summary="Remove what regions mark", response_class=Response, responses=IMAGE,
         openapi_extra=body(RegionsRequest),
     )  # fmt: skip
     async def inpaint_regions(request: Request) -> Response:
@@ -61,23 +85,6 @@ def build(services: Services, config: AppConfig) -> APIRouter:
     )  # fmt: skip
     async def inpaint_regions_async(request: Request) -> JSONResponse:
         read = await intake.read(request, AsyncRequest, config)
-        sent = read.request
-        if sent.callback_url:
-            await services.check_callback(sent.callback_url)
-        submission = TaskSubmission(
-            task_id=sent.task_id or str(uuid.uuid4()),
-            total_regions=len(sent.regions),
-            content_sha256=read.content_sha256(),
-            callback_url=sent.callback_url,
-            enable_progress=sent.enable_progress,
-            progress_interval_s=sent.progress_interval,
-            client=links.client_name(request),
-            priority=sent.priority,
-        )
-        snapshot, new = await services.tasks.submit(submission, TaskInput(read.job, read.image, read.mask))
-        counts = await services.tasks.counts()
-        url = links.websocket_url(request, config.public_url, snapshot.task_id)
-        answer = presenters.accepted(snapshot, counts.estimated_wait_s, url)
-        return JSONResponse(answer.model_dump(), 202 if new else 200)
+        return await submit(request, read, read.request, services, config)
 
     return router

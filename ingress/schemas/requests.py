@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from models.geometry import Polygon, Rect, Region
-from models.job import DiffusionOptions, HDOptions, HDStrategy, InpaintJob, OutputOptions
+from models.job import DiffusionOptions, FindText, HDOptions, HDStrategy, InpaintJob, OutputOptions
 
 TASK_ID = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$"
 BATCH_ID = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,119}$"
@@ -46,12 +46,28 @@ RegionModel = Annotated[
 ]
 
 
-class Parameters(BaseModel):
-    """Shared by every call that works on an image; all optional."""
+class ImageRequest(BaseModel):
+    """Every call that is about an image."""
 
     model_config = ConfigDict(extra="ignore", protected_namespaces=())
 
     image: str = Field(description=_IMAGE)
+
+    def engine(self) -> str | None:
+        """The engine that it names."""
+        return None
+
+    def job(self, overruled: HDStrategy | None) -> InpaintJob:
+        """The domain's job; ``overruled`` is the operator's strategy."""
+        return InpaintJob(regions=None, find_text=self.text_of_job())
+
+    def text_of_job(self) -> FindText | None:
+        return None
+
+
+class Parameters(ImageRequest):
+    """Shared by every call that changes an image; all optional."""
+
     sd_seed: int = Field(-1, description="Seed of diffusion models; -1: any.")
     sd_steps: int = Field(25, ge=1, le=1000, description="Steps of diffusion models.")
     sd_strength: float = Field(1.0, ge=0, le=1, description="Strength of diffusion models.")
@@ -77,8 +93,10 @@ class Parameters(BaseModel):
     def regions_of_job(self) -> tuple[Region, ...] | None:
         return None
 
+    def engine(self) -> str | None:
+        return self.model
+
     def job(self, overruled: HDStrategy | None) -> InpaintJob:
-        """The domain's job; ``overruled`` is the operator's strategy."""
         return InpaintJob(
             regions=self.regions_of_job(),
             model=self.model,
@@ -98,6 +116,7 @@ class Parameters(BaseModel):
                 sampler=self.sd_sampler,
             ),
             output=OutputOptions(self.output_format, self.quality),
+            find_text=self.text_of_job(),
         )
 
 
@@ -116,8 +135,8 @@ class RegionsRequest(Parameters):
         return tuple(region.region() for region in self.regions)
 
 
-class AsyncRequest(RegionsRequest):
-    """As `RegionsRequest`, answered at once and worked on later."""
+class TaskFields(BaseModel):
+    """What a call has besides, that is answered at once and worked on later."""
 
     task_id: str | None = Field(
         None, pattern=TASK_ID, description="Chosen by the client: letters, digits, `.`, `_`, `-`."
@@ -128,6 +147,46 @@ class AsyncRequest(RegionsRequest):
     )
     callback_url: str | None = Field(None, max_length=2048, description="Where the end of the task is POSTed.")
     priority: int = Field(0, ge=-100, le=100, description="Among your own waiting tasks, higher goes first.")
+
+
+class AsyncRequest(TaskFields, RegionsRequest):
+    """As `RegionsRequest`, answered at once and worked on later."""
+
+
+class TextFields(BaseModel):
+    """Which of the lines that are found count; all optional."""
+
+    min_score: float = Field(0.5, ge=0, le=1, description="Lines that the detector is less sure of are left out.")
+    min_height_px: float = Field(0.0, ge=0, le=100_000, description="Lines less high are left out, pixels.")
+    include: list[RegionModel] = Field([], description="Not empty: only lines that lie in these areas by half or more.")
+    exclude: list[RegionModel] = Field([], description="Lines that touch these areas are left out.")
+
+    def text_of_job(self) -> FindText:
+        return FindText(
+            min_score=self.min_score,
+            min_height_px=self.min_height_px,
+            include=tuple(region.region() for region in self.include),
+            exclude=tuple(region.region() for region in self.exclude),
+        )
+
+
+class DetectRequest(TextFields, ImageRequest):
+    """`/detect-text`: an image, and which lines count."""
+
+
+TEXT_MODEL: str | None = None
+"""Engine of the calls that find text themselves, when none is named; None: the service's default. This is the place
+for their other defaults, too: those of `RemoveTextRequest`."""
+
+
+class RemoveTextRequest(TextFields, Parameters):
+    """`/remove-text`: an image; the regions are found."""
+
+    model: str | None = Field(TEXT_MODEL, description="Engine; one of those that `/info` names. It never falls back.")
+
+
+class RemoveTextTaskRequest(TaskFields, RemoveTextRequest):
+    """As `RemoveTextRequest`, answered at once and worked on later."""
 
 
 class BatchItem(Parameters):

@@ -56,6 +56,17 @@ class InfoBody(BaseModel):
     limits: LimitsBody = Field(description="Limits that hold.")
 
 
+class LineBody(BaseModel):
+    points: list[tuple[float, float]] = Field(
+        description="Corners as [x, y] in pixels, clockwise from the top left; four unless the line is curved."
+    )
+    score: float = Field(description="0 to 1.")
+
+
+class LinesBody(BaseModel):
+    lines: list[LineBody] = Field(description="Lines of text, in reading order.")
+
+
 class DimensionsBody(BaseModel):
     width: int = Field(description="Pixels.")
     height: int = Field(description="Pixels.")

@@ -67,7 +67,7 @@ def test_serve_yaml_has_no_key_that_serve_would_drop(name: str) -> None:
     ServeDeploySchema.model_validate(config)
     for application in config["applications"]:
         Settings.model_validate(application["args"])
-        built = {"Ingress", "Inpainter"}
+        built = {"Ingress", "Inpainter", "Detector"}
         assert {d["name"] for d in application["deployments"]} == built
         assert all("ray_actor_options" not in d for d in application["deployments"]), "an override replaces"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from tests.support.service import ROOT, Service
@@ -23,9 +24,25 @@ def test_example(service: Service, tmp_path: Path, language: str, suffix: str, c
     script.write_text(code.replace("http://localhost:8081", service.url).replace("clean.png", str(out)))
     run = subprocess.run([*command, str(script)], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert run.returncode == 0, run.stderr
-    before = np.asarray(Image.open(ROOT / "docs/images/before.jpg"))
-    after = np.asarray(Image.open(out))
-    changed = (before != after).any(axis=2)
+    changed = _changed(out)
     assert changed[72:129, 65:507].mean() > 0.5
     changed[72:129, 65:507] = False
     assert not changed.any()
+
+
+def test_text_needs_no_regions(service: Service, tmp_path: Path) -> None:
+    (code,) = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    out = tmp_path / "clean.png"
+    command = code.replace("http://localhost:8081", service.url).replace("clean.png", str(out))
+    run = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 0, run.stderr
+    changed = _changed(out)
+    for top, bottom, left, right in ((72, 129, 65, 507), (140, 180, 72, 360), (470, 500, 600, 840)):
+        assert changed[top:bottom, left:right].mean() > 0.5
+    assert not changed[230:440].any()
+
+
+def _changed(out: Path) -> NDArray[np.bool_]:
+    before = np.asarray(Image.open(ROOT / "docs/images/before.jpg"))
+    changed: NDArray[np.bool_] = (before != np.asarray(Image.open(out))).any(axis=2)
+    return changed

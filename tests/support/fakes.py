@@ -31,7 +31,8 @@ from deployments.tasks import (
 from ingress.config import AppConfig
 from ingress.services import Services
 from ingress.settings import Settings
-from models.job import InpaintJob, JobResult, JobStats
+from models.detect import TextLine
+from models.job import FindText, InpaintJob, JobResult, JobStats
 
 STATS = JobStats("image/png", 320, 240, 1, 600, 0.25, "cv2", "Auto", (), {"decode": 0.01, "inpaint": 0.2})
 
@@ -52,6 +53,21 @@ class FakeInpainter:
         if self.error is not None:
             raise self.error
         return JobResult(image, STATS)
+
+
+class FakeFinder:
+    """Finds ``lines`` in every picture, or raises ``error``."""
+
+    def __init__(self) -> None:
+        self.lines: tuple[TextLine, ...] = (TextLine(((10, 20), (90, 20), (90.5, 44), (10, 44)), 0.93),)
+        self.asked: list[FindText] = []
+        self.error: Exception | None = None
+
+    async def detect(self, image: bytes, find: FindText) -> tuple[TextLine, ...]:
+        self.asked.append(find)
+        if self.error is not None:
+            raise self.error
+        return self.lines
 
 
 class FakeTasks:
@@ -224,6 +240,6 @@ async def allow_callback(url: str) -> None:
     """The policy has tests of its own."""
 
 
-def services() -> tuple[Services, FakeInpainter, FakeTasks]:
+def services(finder: FakeFinder | None = None) -> tuple[Services, FakeInpainter, FakeTasks]:
     inpainter, tasks = FakeInpainter(), FakeTasks()
-    return Services(inpainter, tasks, allow_callback), inpainter, tasks
+    return Services(inpainter, tasks, allow_callback, finder or FakeFinder()), inpainter, tasks

@@ -3,20 +3,28 @@
 import asyncio
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from deployments.config import InpainterConfig
+from deployments.detect_client import LineFinder
 from deployments.engine_room import EngineRoom
 from deployments.inpainter import EngineStuck, Inpainter
 from deployments.protocol import ReplicaReport, TaskEnd, TaskOrder, Verdict
 from deployments.task_archive import TaskArchive, open_store
+from deployments.tasks import TaskInput, TaskStatus
+from models.detect import TextLine
 from models.engine import EngineInfo, Filling, Image, Mask, OnStep, ShouldStop
+from models.engines.opencv import OpenCVEngine
+from models.errors import DetectorUnavailable
 from models.geometry import Rect
-from models.job import DiffusionOptions, InpaintJob
-from tests.support.pictures import encoded, photo
+from models.job import DiffusionOptions, FindText, InpaintJob
+from tests.support.fakes import FakeFinder
+from tests.support.pictures import decoded, encoded, photo
 
 
 class Hanging:
@@ -54,25 +62,37 @@ class Hanging:
 class Silent:
     """A tracker that agrees to everything."""
 
+    def __init__(self) -> None:
+        self.ends: list[TaskEnd] = []
+        self.totals: set[int] = set()
+        self.verdict = Verdict.CONTINUE
+
     async def begin(self, order: TaskOrder) -> Verdict:
         return Verdict.CONTINUE
 
-    async def finish(self, end: TaskEnd) -> None: ...
+    async def finish(self, end: TaskEnd) -> None:
+        self.ends.append(end)
 
     async def report(self, report: ReplicaReport) -> dict[str, Verdict]:
-        return {}
+        self.totals |= {attempt.progress.regions_total for attempt in report.attempts}
+        return {attempt.order.task_id: self.verdict for attempt in report.attempts}
 
     async def forget_replica(self, replica_id: str) -> None: ...
 
 
-def replica(engine: Hanging, folder: Path) -> Inpainter:
+def replica(engine: Hanging | OpenCVEngine, folder: Path, finder: LineFinder | None = None) -> Inpainter:
     values: dict[str, Any] = {
         "device": "cpu", "low_mem": True, "cpu_offload": True, "model_dir": None, "fake_unit_s": 0.0,
         "max_pixels": 10_000_000, "max_window_px": 2048, "stuck_after_s": 0.3,
     }  # fmt: skip
     config = InpainterConfig(model="hanging", fallback_model="", **values)
     return Inpainter(
-        config, EngineRoom(config, lambda name: engine), TaskArchive(open_store(str(folder))), Silent(), "r"
+        config,
+        EngineRoom(config, lambda name: engine),
+        TaskArchive(open_store(str(folder))),
+        Silent(),
+        "r",
+        finder or FakeFinder(),
     )
 
 
@@ -122,4 +142,103 @@ async def test_a_cancelled_call_tells_its_engine(tmp_path: Path) -> None:
     await asyncio.sleep(0.1)
     engine.release.set()
     assert engine.stopped
+    await made.close()
+
+
+FIND = InpaintJob(regions=None, find_text=FindText(min_score=0.7))
+
+
+class Slow:
+    """Looks for text until nobody waits any more."""
+
+    def __init__(self) -> None:
+        self.began = asyncio.Event()
+        self.cancelled = asyncio.Event()
+
+    async def detect(self, image: bytes, find: FindText) -> tuple[TextLine, ...]:
+        self.began.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+        return ()
+
+
+async def test_what_is_found_is_filled_and_nothing_else(tmp_path: Path) -> None:
+    finder = FakeFinder()
+    made = replica(OpenCVEngine(), tmp_path, finder)
+    made.start()
+    result = await made.inpaint(replace(FIND, model="cv2"), IMAGE, None)
+    assert finder.asked == [FindText(min_score=0.7)]
+    assert (result.stats.regions_processed, "detect" in result.stats.stage_times_s) == (1, True)
+    changed = np.argwhere((decoded(result.data) != decoded(IMAGE)).any(axis=2))
+    (top, left), (bottom, right) = changed.min(axis=0), changed.max(axis=0)
+    # The line is 80 x 24 pixels at (10, 20), and 2.4 px more on every side.
+    assert (left, top, right, bottom) == (7, 17, 92, 46)
+    await made.close()
+
+
+async def test_a_picture_without_text_comes_back_untouched(tmp_path: Path) -> None:
+    finder = FakeFinder()
+    finder.lines = ()
+    made = replica(OpenCVEngine(), tmp_path, finder)
+    made.start()
+    result = await made.inpaint(replace(FIND, model="cv2"), IMAGE, None)
+    assert (result.stats.regions_processed, result.stats.total_area) == (0, 0)
+    assert np.array_equal(decoded(result.data), decoded(IMAGE))
+    await made.close()
+
+
+async def run(tmp_path: Path, finder: LineFinder, model: str | None = "cv2") -> tuple[Inpainter, Silent, TaskOrder]:
+    made = replica(OpenCVEngine(), tmp_path, finder)
+    made.start()
+    order = TaskOrder("t", 1, "d" * 64)
+    await TaskArchive(open_store(str(tmp_path))).put_input(
+        "t", order.content_sha256, TaskInput(replace(FIND, model=model), IMAGE)
+    )
+    tracker = made._tracker
+    assert isinstance(tracker, Silent)
+    return made, tracker, order
+
+
+async def test_a_task_finds_its_regions_itself(tmp_path: Path) -> None:
+    made, tracker, order = await run(tmp_path, FakeFinder())
+    await made.run_task(order)
+    (end,) = tracker.ends
+    assert (end.status, end.stats and end.stats.regions_processed) == (TaskStatus.COMPLETED, 1)
+    await made.close()
+
+
+async def test_a_task_without_a_detector_fails_with_its_code(tmp_path: Path) -> None:
+    finder = FakeFinder()
+    finder.error = DetectorUnavailable("The package is missing.")
+    made, tracker, order = await run(tmp_path, finder)
+    await made.run_task(order)
+    (end,) = tracker.ends
+    assert (end.status, end.error_code) == (TaskStatus.ERROR, "detector_unavailable")
+    await made.close()
+
+
+async def test_cancelling_a_task_ends_its_detection(tmp_path: Path) -> None:
+    finder = Slow()
+    made, tracker, order = await run(tmp_path, finder)
+    work = asyncio.create_task(made.run_task(order))
+    await asyncio.wait_for(finder.began.wait(), 10)
+    tracker.verdict = Verdict.STOP
+    made._news.set()
+    await asyncio.wait_for(work, 5)
+    assert finder.cancelled.is_set()
+    assert tracker.ends == [], "the tracker said so itself"
+    await made.close()
+
+
+async def test_a_caller_who_leaves_ends_the_detection(tmp_path: Path) -> None:
+    finder = Slow()
+    made = replica(OpenCVEngine(), tmp_path, finder)
+    made.start()
+    call = asyncio.create_task(made.inpaint(replace(FIND, model="cv2"), IMAGE, None))
+    await asyncio.wait_for(finder.began.wait(), 10)
+    call.cancel()
+    await asyncio.wait_for(finder.cancelled.wait(), 5)
     await made.close()
