@@ -76,8 +76,8 @@ ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 COPY --from=build-cuda /app/.venv .venv
 COPY . .
-USER root
-RUN xargs --no-run-if-empty scripts/fetch_weights <<< "$BAKE_MODELS"
+USER 0:0
+RUN printf '%s' "$BAKE_MODELS" | xargs --no-run-if-empty scripts/fetch_weights
 USER 1000:1000
 
 # The last target is the one that a plain `docker build` makes.
@@ -86,6 +86,6 @@ SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 ARG BAKE_MODELS=
 COPY --from=build-cpu /app/.venv .venv
 COPY . .
-USER root
-RUN xargs --no-run-if-empty scripts/fetch_weights <<< "$BAKE_MODELS"
+USER 0:0
+RUN printf '%s' "$BAKE_MODELS" | xargs --no-run-if-empty scripts/fetch_weights
 USER 1000:1000
