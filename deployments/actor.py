@@ -11,6 +11,7 @@ from ray.serve.handle import DeploymentHandle
 from deployments.attempts import ReplicaDrained
 from deployments.callback_policy import CallbackPolicy
 from deployments.config import NAMESPACE, TrackerConfig
+from deployments.metrics import RayMetrics
 from deployments.protocol import TaskOrder
 from deployments.task_archive import TaskArchive, open_store
 from deployments.task_tracker import TaskTracker
@@ -27,7 +28,7 @@ class TrackerActor(TaskTracker):
         sender = WebhookSender(policy, config.callback_secret, client)
         # The actor's id outlives its restarts, and is another one on every cluster.
         owner = f"{config.version}-{ray.get_runtime_context().get_actor_id()}"
-        super().__init__(config, archive, owner, _Dispatcher(config.app_name), sender)
+        super().__init__(config, archive, owner, _Dispatcher(config.app_name), sender, RayMetrics())
 
 
 class _Dispatcher:

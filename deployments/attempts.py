@@ -135,6 +135,7 @@ class Attempts:
         if entry.attempt != number or entry.snapshot.status.is_terminal or not entry.running:
             return
         entry.deaths += 1
+        self._life.metrics.count("iopaint_attempts_lost")
         if entry.deaths >= self._config.max_attempts:
             message = f"The replica died {entry.deaths} times while working on this task ({why})."
             await self._life.end(entry, self._life.end_of(entry, TaskStatus.ERROR, "replica_died", message))

@@ -1,7 +1,8 @@
 """Messages between the tracker and the model replicas. Plain frozen values: they cross process borders."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from deployments.progress import UnitProgress
 from deployments.tasks import TaskStatus
@@ -57,6 +58,8 @@ class ReplicaReport:
     engine: EngineReport
     attempts: tuple[AttemptReport, ...] = ()
     jobs_running: int = 0
+    process: dict[str, Any] = field(default_factory=dict)
+    """Device, memory and versions, for ``health``."""
 
 
 @dataclass(frozen=True, slots=True)

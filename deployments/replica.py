@@ -8,6 +8,7 @@ from deployments.actor import connect
 from deployments.config import InpainterConfig, TrackerConfig
 from deployments.engine_room import EngineRoom
 from deployments.inpainter import Inpainter
+from deployments.metrics import RayMetrics
 from deployments.task_archive import TaskArchive, open_store
 from deployments.task_client import ActorLink
 from models.engine import InpaintEngine
@@ -30,6 +31,7 @@ class InpainterReplica(Inpainter):
             TaskArchive(open_store(tracker.archive_url)),
             ActorLink(connect(tracker.for_app(context.app_name))),
             context.replica_id.unique_id,
+            RayMetrics(),
         )
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:

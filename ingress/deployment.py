@@ -10,6 +10,7 @@ from deployments.actor import connect
 from deployments.callback_policy import CallbackPolicy
 from deployments.config import TrackerConfig
 from deployments.inpaint_client import InpaintClient
+from deployments.node_metrics import NodeMetrics
 from deployments.task_archive import TaskArchive, open_store
 from deployments.task_client import TaskClient
 from ingress.app import create_app
@@ -27,6 +28,7 @@ class IngressReplica:
             inpainter=InpaintClient(inpainter, config.request_timeout_s),
             tasks=TaskClient(connect(tracker.for_app(app_name)), TaskArchive(open_store(tracker.archive_url))),
             check_callback=CallbackPolicy(tracker.callback_allowed_hosts).check,
+            metrics=NodeMetrics(),
         )
 
     def __serve_build_asgi_app__(self) -> FastAPI:

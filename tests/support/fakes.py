@@ -224,6 +224,10 @@ async def allow_callback(url: str) -> None:
     """The policy has tests of its own."""
 
 
+async def metrics_text() -> bytes:
+    return b"ray_iopaint_queue_limit 1000.0\n"
+
+
 def services() -> tuple[Services, FakeInpainter, FakeTasks]:
     inpainter, tasks = FakeInpainter(), FakeTasks()
-    return Services(inpainter, tasks, allow_callback), inpainter, tasks
+    return Services(inpainter, tasks, allow_callback, metrics_text), inpainter, tasks
