@@ -56,6 +56,7 @@ class Inpainter:
         self._replica_id = replica_id
         self._metrics = metrics or NoMetrics()
         self._gate = UnitGate()
+        self._max_pixels = config.max_pixels
         self._threads = ThreadPoolExecutor(config.workers, thread_name_prefix="job")
         self._tasks: dict[str, RunningTask] = {}
         self._jobs_running = 0
@@ -89,6 +90,10 @@ class Inpainter:
             self._tasks.pop(order.task_id, None)
         if end is not None:
             await self._tracker.finish(end)
+
+    def limit_pixels(self, max_pixels: int | None) -> None:
+        """For jobs that come from now on; None: as configured."""
+        self._max_pixels = max_pixels or self._config.max_pixels
 
     async def check_health(self) -> None:
         """Async on purpose: a synchronous check starves behind busy threads, and Serve replaces the replica.
@@ -141,7 +146,7 @@ class Inpainter:
                 image,
                 mask,
                 engine,
-                max_pixels=self._config.max_pixels,
+                max_pixels=self._max_pixels,
                 max_window_px=self._config.max_window_px,
                 on_progress=on_progress,
                 should_stop=stop.is_set,

@@ -11,6 +11,7 @@ from deployments.inpainter import Inpainter
 from deployments.metrics import RayMetrics
 from deployments.task_archive import TaskArchive, open_store
 from deployments.task_client import ActorLink
+from deployments.user_config import InpainterUserConfig, LogLevel
 from models.engine import InpaintEngine
 from models.registry import EngineConfig, load_engine
 
@@ -33,8 +34,12 @@ class InpainterReplica(Inpainter):
             context.replica_id.unique_id,
             RayMetrics(),
         )
+        self._log_level = LogLevel()
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Called once the event loop runs, and on every change of ``user_config``."""
+        options = InpainterUserConfig.model_validate(user_config)
+        self._log_level.apply(options)
+        self.limit_pixels(options.max_pixels)
         if not self.started:
             self.start()
