@@ -80,7 +80,7 @@ class Cluster:
                 deployment["autoscaling_config"] = autoscaling
         path = self._folder / "config.yaml"
         path.write_text(yaml.safe_dump(config))
-        for attempt in range(60):  # the dashboard needs a while to come up
+        for _ in range(60):  # the dashboard needs a while to come up
             done = subprocess.run(
                 [_tool("serve"), "deploy", str(path), "-a", self._api],
                 env=self._environment, capture_output=True, text=True, check=False,
@@ -88,7 +88,7 @@ class Cluster:
             if done.returncode == 0:
                 return
             time.sleep(1.0)
-        raise RuntimeError(f"serve deploy failed {attempt + 1} times: {done.stdout}{done.stderr}")
+        raise RuntimeError(f"serve deploy failed: {done.stdout}{done.stderr}")
 
     def sample(self, began: float) -> Sample:
         replicas = requests.get(f"{self.url}/api/v1/health", timeout=5).json()["diagnostics"]["replicas"]
@@ -104,7 +104,7 @@ class Cluster:
 
     def wait_for(self, replicas: int, patience_s: float = 120.0) -> None:
         end = time.monotonic() + patience_s
-        seen: object = None
+        seen: Any = None
         while time.monotonic() < end:
             try:
                 seen = requests.get(f"{self.url}/api/v1/health", timeout=5).json()

@@ -1,4 +1,4 @@
-"""Draws a load test: ``python load_plot.py FOLDER PICTURE UPDATE_AT_S``. Run by ``scripts/loadtest`` with matplotlib."""
+"""Draws a load test: ``python load_plot.py FOLDER PICTURE UPDATE_AT_S``. For ``scripts/loadtest``."""
 
 import csv
 import sys
