@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from drills.traffic import request_body
+from tests.support.nodes import ray_port
 from tests.support.pictures import encoded, photo
 from tests.support.service import ROOT, free_port
 
@@ -52,7 +53,7 @@ class Cluster:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._api = f"http://127.0.0.1:{free_port()}"
+        self._api = f"http://127.0.0.1:{ray_port()}"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         environment = dict(os.environ) | {
@@ -62,7 +63,7 @@ class Cluster:
         self._environment = environment
         self._log = (folder / "ray.log").open("ab")
         self._process = subprocess.Popen(
-            [_tool("ray"), "start", "--head", "--block", f"--port={free_port()}", "--num-cpus=16",
+            [_tool("ray"), "start", "--head", "--block", f"--port={ray_port()}", "--num-cpus=16",
              f"--dashboard-port={self._api.rsplit(':', 1)[1]}", "--disable-usage-stats"],
             stdout=self._log, stderr=self._log, env=environment, start_new_session=True,
         )  # fmt: skip
@@ -87,6 +88,8 @@ class Cluster:
             )  # fmt: skip
             if done.returncode == 0:
                 return
+            if self._process.poll() is not None:
+                raise RuntimeError(f"Ray did not start: {(self._folder / 'ray.log').read_text()[-2000:]}")
             time.sleep(1.0)
         raise RuntimeError(f"serve deploy failed: {done.stdout}{done.stderr}")
 
@@ -197,7 +200,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=int, default=20, help="of each measurement of throughput")
     parser.add_argument("--plot", type=Path, default=ROOT / "docs" / "images" / "scaling.png")
     given = parser.parse_args(arguments)
-    console = Console()
+    console = Console(width=120)
     with tempfile.TemporaryDirectory(prefix="load-") as name, cluster(Path(name)) as running:
         folder = Path(name)
         samples, clean = rise_and_fall(running, given.tools, folder, console)
