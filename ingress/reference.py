@@ -1,4 +1,4 @@
-"""``scripts/docs``: writes the parts of ``docs`` that say what the code says. ``--check`` only compares; a test does."""
+"""``scripts/docs``: writes what ``docs`` repeats of the code. ``--check`` only compares, as a test does."""
 
 import argparse
 import re
