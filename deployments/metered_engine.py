@@ -3,7 +3,7 @@
 import time
 
 from deployments.metrics import Metrics
-from models.engine import EngineInfo, Image, InpaintEngine, Mask, OnStep, ShouldStop
+from models.engine import EngineInfo, Filling, Image, InpaintEngine, Mask, OnStep, ShouldStop
 from models.job import DiffusionOptions
 
 
@@ -21,7 +21,7 @@ class MeteredEngine:
 
     def run(
         self, image: Image, mask: Mask, options: DiffusionOptions, on_step: OnStep, should_stop: ShouldStop
-    ) -> Image:
+    ) -> Filling:
         start = time.perf_counter()
         filled = self._engine.run(image, mask, options, on_step, should_stop)
         model = self._engine.info.name
