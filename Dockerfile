@@ -21,12 +21,14 @@ COPY pyproject.toml constraints.txt ./
 FROM build AS build-cpu
 ARG TORCH_BACKEND=cpu
 ARG TORCH_INDEX=
+ARG EXTRA_GROUPS=
 COPY scripts/build_venv scripts/build_venv
 RUN scripts/build_venv
 
 FROM build AS build-cuda
 ARG TORCH_BACKEND=cu130
 ARG TORCH_INDEX=
+ARG EXTRA_GROUPS=
 COPY scripts/build_venv scripts/build_venv
 RUN scripts/build_venv
 

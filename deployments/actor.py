@@ -1,5 +1,6 @@
 """``TaskTracker`` as the one named Ray actor: found or created by whoever comes first."""
 
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ from deployments.metrics import RayMetrics
 from deployments.protocol import TaskOrder
 from deployments.task_archive import TaskArchive, open_store
 from deployments.task_tracker import TaskTracker
+from deployments.tracing import TaskSpans, traceparent
 from deployments.webhooks import WebhookSender
 
 
@@ -37,8 +39,13 @@ class _Dispatcher:
     def __init__(self, app_name: str) -> None:
         self._app_name = app_name
         self._handle: DeploymentHandle[Any] | None = None
+        self._spans = TaskSpans()
 
     async def __call__(self, order: TaskOrder) -> None:
+        with self._spans.span("task attempt", order.traceparent, task_id=order.task_id, attempt=order.attempt):
+            await self._call(replace(order, traceparent=traceparent()))
+
+    async def _call(self, order: TaskOrder) -> None:
         if self._handle is None:
             self._handle = serve.get_deployment_handle("Inpainter", self._app_name)
         response = self._handle.run_task.remote(order)

@@ -92,7 +92,8 @@ class Attempts:
             if number is None:
                 return
             try:
-                order = TaskOrder(task_id, number, entry.record.submission.content_sha256)
+                submission = entry.record.submission
+                order = TaskOrder(task_id, number, submission.content_sha256, submission.traceparent)
                 await self._dispatch(order)
                 died = "it ended the call without a result"
             except ReplicaDrained:

@@ -20,6 +20,7 @@ from deployments.protocol import AttemptReport, ReplicaReport, TaskEnd, TaskOrde
 from deployments.task_archive import TaskArchive
 from deployments.task_client import TrackerLink
 from deployments.tasks import Stage, TaskStatus
+from deployments.tracing import TaskSpans
 from deployments.unit_gate import GatedEngine, Priority, UnitGate
 from models.errors import TextRemovalError, WorkCancelled
 from models.job import InpaintJob, JobResult, JobStats
@@ -55,6 +56,7 @@ class Inpainter:
         self._tracker = tracker
         self._replica_id = replica_id
         self._metrics = metrics or NoMetrics()
+        self._spans = TaskSpans()
         self._gate = UnitGate()
         self._max_pixels = config.max_pixels
         self._threads = ThreadPoolExecutor(config.workers, thread_name_prefix="job")
@@ -84,7 +86,8 @@ class Inpainter:
         self._tasks[order.task_id] = running
         started_at = time.time()
         try:
-            end = await self._attempt(running, started_at)
+            with self._spans.span("work on task", order.traceparent, task_id=order.task_id):
+                end = await self._attempt(running, started_at)
         finally:
             running.stop.set()
             self._tasks.pop(order.task_id, None)

@@ -25,6 +25,8 @@ class TaskOrder:
     attempt: int
     content_sha256: str
     """Names the input in the archive."""
+    traceparent: str = ""
+    """W3C: the tracker's span of this attempt; empty when the task is not traced."""
 
 
 @dataclass(frozen=True, slots=True)

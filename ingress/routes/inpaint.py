@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from deployments.tasks import TaskInput, TaskSubmission
+from deployments.tracing import traceparent
 from ingress import intake, links, presenters
 from ingress.config import AppConfig
 from ingress.openapi import ERRORS, body
@@ -67,6 +68,7 @@ def build(services: Services, config: AppConfig) -> APIRouter:
         submission = TaskSubmission(
             task_id=sent.task_id or str(uuid.uuid4()),
             total_regions=len(sent.regions),
+            traceparent=traceparent(),
             content_sha256=read.content_sha256(),
             callback_url=sent.callback_url,
             enable_progress=sent.enable_progress,
