@@ -73,7 +73,25 @@ def test_the_dashboard_is_laid_out() -> None:
         taken |= cells
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (Debian's package prometheus) is not installed")
+needs_promtool = pytest.mark.skipif(
+    shutil.which("promtool") is None, reason="promtool (Debian's package prometheus) is not installed"
+)
+
+
+@needs_promtool
+def test_alerts_fire_when_they_should(tmp_path: Path) -> None:
+    rules = {"groups": [{"name": "iopaint", "rules": [rule | {"annotations": {}} for rule in RULES]}]}
+    (tmp_path / "alerts.yml").write_text(yaml.safe_dump(rules))
+    text = (Path(__file__).parent / "alerts.test.yml").read_text()
+    (tmp_path / "alerts.test.yml").write_text(text.replace("ALERTS", "alerts.yml"))
+    command = ["promtool", "test", "rules", str(tmp_path / "alerts.test.yml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    tried = set(re.findall(r"alertname: (\w+), exp_alerts: \[\{", text))
+    assert tried == {rule["alert"] for rule in RULES}
+
+
+@needs_promtool
 def test_prometheus_reads_everything(tmp_path: Path) -> None:
     rules = [
         {"record": f"panel:{number}", "expr": expression.replace("$__rate_interval", "1m")}
