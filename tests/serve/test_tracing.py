@@ -14,6 +14,7 @@ from tests.serve.test_service import BODY
 from tests.support.service import running
 
 _TRACE = "0af7651916cd43dd8448eb211c80319c"
+_CALLER = "b7ad6b7169203331"
 
 
 class Collector(ThreadingHTTPServer):
@@ -22,11 +23,12 @@ class Collector(ThreadingHTTPServer):
         self.spans: dict[bytes, Span] = {}
 
     def path_to_root(self, span: Span) -> list[str]:
+        """Names from the span up, and last the id of the parent that nobody here made."""
         names = [span.name]
         while span.parent_span_id in self.spans:
             span = self.spans[span.parent_span_id]
             names.append(span.name)
-        return names
+        return [*names, span.parent_span_id.hex()]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -56,17 +58,19 @@ def test_a_task_is_one_trace_from_the_call_to_the_replica(tmp_path: Path) -> Non
         "OTEL_BSP_SCHEDULE_DELAY": "500",
     }
     with running(tmp_path, **environment) as service:
-        parent = {"traceparent": f"00-{_TRACE}-b7ad6b7169203331-01"}
+        parent = {"traceparent": f"00-{_TRACE}-{_CALLER}-01"}
         answer = requests.post(
             f"{service.url}/api/v1/inpaint-regions-async", json=BODY | {"task_id": "traced"}, headers=parent, timeout=60
         )
         assert answer.status_code == 202
         end = time.monotonic() + 30
-        found: list[list[str]] = []
-        while time.monotonic() < end and not any(names[0] == "work on task" for names in found):
+        path: list[str] = []
+        while time.monotonic() < end and path[-1:] != [_CALLER]:
             time.sleep(0.5)
             found = [collector.path_to_root(span) for span in list(collector.spans.values())]
+            path = next((names for names in found if names[0] == "work on task"), [])
     collector.shutdown()
-    (path,) = [names for names in found if names[0] == "work on task"]
-    assert path[1] == "task attempt"
-    assert any("proxy" in name for name in path[2:]), path
+    collector.server_close()
+    assert path[:2] == ["work on task", "task attempt"], found
+    assert "POST /api/v1/inpaint-regions-async" in path
+    assert path[-1] == _CALLER, f"the caller's own trace is continued: {found}"
