@@ -68,7 +68,7 @@ class Cluster:
             stdout=self._log, stderr=self._log, env=environment, start_new_session=True,
         )  # fmt: skip
 
-    def deploy(self, autoscaling: dict[str, Any], unit_s: float) -> None:
+    def deploy(self, autoscaling: dict[str, Any], unit_s: float, **user_config: object) -> None:
         """The shipped configuration, with another autoscaling; another ``unit_s`` is another version of the code."""
         config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
         config["http_options"] |= {"host": "127.0.0.1", "port": self.port}
@@ -79,6 +79,7 @@ class Cluster:
         for deployment in application["deployments"]:
             if deployment["name"] == "Inpainter":
                 deployment["autoscaling_config"] = autoscaling
+                deployment["user_config"] = user_config
         path = self._folder / "config.yaml"
         path.write_text(yaml.safe_dump(config))
         for _ in range(60):  # the dashboard needs a while to come up
