@@ -1,5 +1,6 @@
 """``TaskTracker`` as the one named Ray actor: found or created by whoever comes first."""
 
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -11,9 +12,11 @@ from ray.serve.handle import DeploymentHandle
 from deployments.attempts import ReplicaDrained
 from deployments.callback_policy import CallbackPolicy
 from deployments.config import NAMESPACE, TrackerConfig
+from deployments.metrics import RayMetrics
 from deployments.protocol import TaskOrder
 from deployments.task_archive import TaskArchive, open_store
 from deployments.task_tracker import TaskTracker
+from deployments.tracing import TaskSpans, traceparent
 from deployments.webhooks import WebhookSender
 
 
@@ -27,7 +30,7 @@ class TrackerActor(TaskTracker):
         sender = WebhookSender(policy, config.callback_secret, client)
         # The actor's id outlives its restarts, and is another one on every cluster.
         owner = f"{config.version}-{ray.get_runtime_context().get_actor_id()}"
-        super().__init__(config, archive, owner, _Dispatcher(config.app_name), sender)
+        super().__init__(config, archive, owner, _Dispatcher(config.app_name), sender, RayMetrics())
 
 
 class _Dispatcher:
@@ -36,8 +39,13 @@ class _Dispatcher:
     def __init__(self, app_name: str) -> None:
         self._app_name = app_name
         self._handle: DeploymentHandle[Any] | None = None
+        self._spans = TaskSpans()
 
     async def __call__(self, order: TaskOrder) -> None:
+        with self._spans.span("task attempt", order.traceparent, task_id=order.task_id, attempt=order.attempt):
+            await self._call(replace(order, traceparent=traceparent()))
+
+    async def _call(self, order: TaskOrder) -> None:
         if self._handle is None:
             self._handle = serve.get_deployment_handle("Inpainter", self._app_name)
         response = self._handle.run_task.remote(order)

@@ -92,7 +92,8 @@ class Attempts:
             if number is None:
                 return
             try:
-                order = TaskOrder(task_id, number, entry.record.submission.content_sha256)
+                submission = entry.record.submission
+                order = TaskOrder(task_id, number, submission.content_sha256, submission.traceparent)
                 await self._dispatch(order)
                 died = "it ended the call without a result"
             except ReplicaDrained:
@@ -135,6 +136,7 @@ class Attempts:
         if entry.attempt != number or entry.snapshot.status.is_terminal or not entry.running:
             return
         entry.deaths += 1
+        self._life.metrics.count("iopaint_attempts_lost")
         if entry.deaths >= self._config.max_attempts:
             message = f"The replica died {entry.deaths} times while working on this task ({why})."
             await self._life.end(entry, self._life.end_of(entry, TaskStatus.ERROR, "replica_died", message))

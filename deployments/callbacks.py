@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from deployments.errors import NothingToDeliver
+from deployments.metrics import Metrics, NoMetrics
 from deployments.owners import OwnerBook
 from deployments.protocol import TaskEnd
 from deployments.task_archive import TaskArchive, TaskRecord, Todo
@@ -38,7 +39,7 @@ class Callbacks:
 
     def __init__(
         self, archive: TaskArchive, owners: OwnerBook, owner: str, sender: Sender, background: Background,
-        max_tries: int = 24, first_wait_s: float = _FIRST_WAIT_S,
+        max_tries: int = 24, first_wait_s: float = _FIRST_WAIT_S, metrics: Metrics | None = None,
     ) -> None:  # fmt: skip
         self._archive = archive
         self._owners = owners
@@ -47,6 +48,7 @@ class Callbacks:
         self._background = background
         self._max_tries = max_tries
         self._first_wait_s = first_wait_s
+        self._metrics = metrics or NoMetrics()
         self._active: dict[str, asyncio.Event] = {}
         self._gate = asyncio.Semaphore(_AT_ONCE)
 
@@ -113,6 +115,8 @@ class Callbacks:
             wait_s = min(_LONGEST_WAIT_S, self._first_wait_s * 2.0 ** (tries - 1)) * random.uniform(0.8, 1.2)
             now = time.time()
             next_at = None if taken or tries >= self._max_tries else now + wait_s
+            outcome = "taken" if taken else "not_taken" if next_at else "given_up"
+            self._metrics.count("iopaint_callbacks", outcome=outcome)
             await self._archive.add_delivery(message.subject, Delivery(number, now, taken, answer, next_at))
             if next_at is None:
                 if not taken:

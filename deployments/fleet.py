@@ -50,8 +50,16 @@ class Fleet:
             weights_sha256=engine.weights_sha256,
             diagnostics={
                 "replicas": [
-                    {"id": r.replica_id, "engine": r.engine.engine, "jobs_running": r.jobs_running} for r in alive
+                    {"id": r.replica_id, "engine": r.engine.engine, "jobs_running": r.jobs_running} | r.process
+                    for r in alive
                 ],
+                "model": {
+                    "configured": engine.configured_model,
+                    "status": engine.model_status,
+                    "in_use": engine.engine,
+                    "device": engine.device,
+                    "weights_sha256": engine.weights_sha256,
+                },
                 "tasks": queue,
             },
         )

@@ -26,6 +26,7 @@ class Housekeeping:
         self._attempts = attempts
         self._owners = owners
         self._known_todo: set[str] = set()
+        self._wrote_at: float | None = None
 
     async def start(self) -> None:
         """Everything unfinished into the table; what is ours, or nobody's, is queued again after the adoption time."""
@@ -71,6 +72,12 @@ class Housekeeping:
 
     async def _beat(self) -> None:
         await self._owners.beat({entry.task_id: entry.progress for entry in self._attempts.running()})
+        self._wrote_at = time.monotonic()
+
+    def archive_state(self) -> dict[str, object]:
+        """For ``health``: when the archive last took a write (one is due every ``sync_s``), and who shares it."""
+        since = None if self._wrote_at is None else round(time.monotonic() - self._wrote_at, 1)
+        return {"last_write_s_ago": since, "other_trackers": len(self._owners.others())}
 
     def _is_ours(self, entry: TaskEntry) -> bool:
         return entry.owner == self._life.owner or self._owners.is_silent(entry.owner)

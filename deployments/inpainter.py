@@ -10,17 +10,21 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from deployments import diagnostics
 from deployments.config import InpainterConfig
 from deployments.detect_client import LineFinder
 from deployments.engine_room import EngineRoom
+from deployments.metered_engine import MeteredEngine
+from deployments.metrics import Metrics, NoMetrics
 from deployments.progress import UnitProgress
 from deployments.protocol import AttemptReport, ReplicaReport, TaskEnd, TaskOrder, Verdict
 from deployments.task_archive import TaskArchive
 from deployments.task_client import TrackerLink
 from deployments.tasks import Stage, TaskStatus
+from deployments.tracing import TaskSpans
 from deployments.unit_gate import GatedEngine, Priority, UnitGate
 from models.errors import TextRemovalError, WorkCancelled
-from models.job import InpaintJob, JobResult
+from models.job import InpaintJob, JobResult, JobStats
 from models.pipeline import ProgressEvent, process
 
 log = logging.getLogger("ray.serve")
@@ -46,21 +50,19 @@ class Inpainter:
     """Runs jobs; reports units done; stops when told. Collaborators are injected by the deployment's builder."""
 
     def __init__(
-        self,
-        config: InpainterConfig,
-        room: EngineRoom,
-        archive: TaskArchive,
-        tracker: TrackerLink,
-        replica_id: str,
-        finder: LineFinder,
-    ) -> None:
+        self, config: InpainterConfig, room: EngineRoom, archive: TaskArchive, tracker: TrackerLink, replica_id: str,
+        finder: LineFinder, metrics: Metrics | None = None,
+    ) -> None:  # fmt: skip
         self._config = config
         self._room = room
         self._archive = archive
         self._tracker = tracker
         self._replica_id = replica_id
         self._finder = finder
+        self._metrics = metrics or NoMetrics()
+        self._spans = TaskSpans()
         self._gate = UnitGate()
+        self._max_pixels = config.max_pixels
         self._threads = ThreadPoolExecutor(config.workers, thread_name_prefix="job")
         self._tasks: dict[str, RunningTask] = {}
         self._jobs_running = 0
@@ -88,12 +90,17 @@ class Inpainter:
         self._tasks[order.task_id] = running
         started_at = time.time()
         try:
-            end = await self._attempt(running, started_at)
+            with self._spans.span("work on task", order.traceparent, task_id=order.task_id):
+                end = await self._attempt(running, started_at)
         finally:
             running.stop.set()
             self._tasks.pop(order.task_id, None)
         if end is not None:
             await self._tracker.finish(end)
+
+    def limit_pixels(self, max_pixels: int | None) -> None:
+        """For jobs that come from now on; None: as configured."""
+        self._max_pixels = max_pixels or self._config.max_pixels
 
     async def check_health(self) -> None:
         """Async on purpose: a synchronous check starves behind busy threads, and Serve replaces the replica.
@@ -137,7 +144,8 @@ class Inpainter:
         stop: threading.Event,
         on_progress: Callable[[ProgressEvent], None],
     ) -> JobResult:
-        engine = GatedEngine(await self._room.get(job.model), self._gate, priority)
+        metered = MeteredEngine(await self._room.get(job.model), self._metrics)
+        engine = GatedEngine(metered, self._gate, priority)
         found = await self._with_lines(job, image, stop)
 
         def work() -> JobResult:
@@ -146,7 +154,7 @@ class Inpainter:
                 image,
                 mask,
                 engine,
-                max_pixels=self._config.max_pixels,
+                max_pixels=self._max_pixels,
                 max_window_px=self._config.max_window_px,
                 on_progress=on_progress,
                 should_stop=stop.is_set,
@@ -154,7 +162,16 @@ class Inpainter:
 
         self._jobs_running += 1
         try:
-            return found.timed(await asyncio.get_running_loop().run_in_executor(self._threads, work))
+            result = found.timed(await asyncio.get_running_loop().run_in_executor(self._threads, work))
+        except (WorkCancelled, asyncio.CancelledError):
+            self._metrics.count("iopaint_jobs", kind=priority.name.lower(), outcome="cancelled")
+            raise
+        except TextRemovalError as error:
+            self._metrics.count("iopaint_jobs", kind=priority.name.lower(), outcome=error.code)
+            raise
+        else:
+            self._measure(result.stats, priority)
+            return result
         finally:
             # A cancelled await leaves the thread running; the flag ends it before its next unit.
             stop.set()
@@ -175,6 +192,23 @@ class Inpainter:
         regions = tuple(line.region() for line in call.result())
         return _Found(replace(job, regions=regions), time.perf_counter() - started)
 
+    def _measure(self, stats: JobStats, priority: Priority) -> None:
+        kind = priority.name.lower()
+        self._metrics.count("iopaint_jobs", kind=kind, outcome="ok")
+        self._metrics.observe("iopaint_job_seconds", stats.processing_time_s, kind=kind)
+        for stage, seconds in stats.stage_times_s.items():
+            self._metrics.observe("iopaint_stage_seconds", seconds, stage=stage)
+
+    def _report(self) -> ReplicaReport:
+        attempts = tuple(AttemptReport(task.order, task.progress) for task in self._tasks.values())
+        engine = self._room.report()
+        process = diagnostics.process(engine.device)
+        ready = engine.model_status == "ready"
+        self._metrics.set("iopaint_model_ready", float(ready), model=self._config.model)
+        self._metrics.set("iopaint_jobs_running", float(self._jobs_running))
+        self._metrics.set("iopaint_gpu_memory_bytes", float(process["memory"].get("gpu_held_bytes", 0)))
+        return ReplicaReport(self._replica_id, engine, attempts, self._jobs_running, process)
+
     async def _report_loop(self) -> None:
         """A heartbeat every 2 s, sooner when units end; the answer says which attempts should stop."""
         while True:
@@ -182,9 +216,7 @@ class Inpainter:
                 async with asyncio.timeout(HEARTBEAT_S):
                     await self._news.wait()
             self._news.clear()
-            attempts = tuple(AttemptReport(task.order, task.progress) for task in self._tasks.values())
-            report = ReplicaReport(self._replica_id, self._room.report(), attempts, self._jobs_running)
-            for task_id, verdict in (await self._tracker.report(report)).items():
+            for task_id, verdict in (await self._tracker.report(self._report())).items():
                 running = self._tasks.get(task_id)
                 if verdict is Verdict.STOP and running is not None:
                     running.stop.set()

@@ -1,7 +1,8 @@
 """Messages between the tracker and the model replicas. Plain frozen values: they cross process borders."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from deployments.progress import UnitProgress
 from deployments.tasks import TaskStatus
@@ -24,6 +25,8 @@ class TaskOrder:
     attempt: int
     content_sha256: str
     """Names the input in the archive."""
+    traceparent: str = ""
+    """W3C: the tracker's span of this attempt; empty when the task is not traced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,8 @@ class ReplicaReport:
     engine: EngineReport
     attempts: tuple[AttemptReport, ...] = ()
     jobs_running: int = 0
+    process: dict[str, Any] = field(default_factory=dict)
+    """Device, memory and versions, for ``health``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,10 @@ from deployments.config import InpainterConfig, TrackerConfig
 from deployments.detect_client import DetectClient
 from deployments.engine_room import EngineRoom
 from deployments.inpainter import Inpainter
+from deployments.metrics import RayMetrics
 from deployments.task_archive import TaskArchive, open_store
 from deployments.task_client import ActorLink
+from deployments.user_config import InpainterUserConfig, LogLevel
 from models.engine import InpaintEngine
 from models.registry import EngineConfig, load_engine
 
@@ -33,9 +35,14 @@ class InpainterReplica(Inpainter):
             ActorLink(connect(tracker.for_app(context.app_name))),
             context.replica_id.unique_id,
             DetectClient(detector, None),
+            RayMetrics(),
         )
+        self._log_level = LogLevel()
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Called once the event loop runs, and on every change of ``user_config``."""
+        options = InpainterUserConfig.model_validate(user_config)
+        self._log_level.apply(options)
+        self.limit_pixels(options.max_pixels)
         if not self.started:
             self.start()

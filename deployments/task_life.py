@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from deployments.errors import TaskNotFound
+from deployments.metrics import Metrics, NoMetrics
 from deployments.protocol import TaskEnd
 from deployments.task_archive import TaskArchive, TaskRecord
 from deployments.task_table import TaskEntry, TaskTable
@@ -43,11 +44,15 @@ class Background:
 class TaskLife:
     """``on_end(record, end)`` is called once for every end that this tracker publishes."""
 
-    def __init__(self, archive: TaskArchive, table: TaskTable, owner: str, background: Background) -> None:
+    def __init__(
+        self, archive: TaskArchive, table: TaskTable, owner: str, background: Background,
+        metrics: Metrics | None = None,
+    ) -> None:  # fmt: skip
         self.archive = archive
         self.table = table
         self.owner = owner
         self.background = background
+        self.metrics = metrics or NoMetrics()
         self.on_end: Callable[[TaskRecord, TaskEnd], None] = lambda record, end: None
         self._ending: dict[str, asyncio.Lock] = {}
 
@@ -135,7 +140,15 @@ class TaskLife:
         self._ending.pop(entry.task_id, None)
         log.info("task ended", extra={"task_id": end.task_id, "status": end.status.value, "attempt": end.attempt})
         if ours:
+            self._measure(entry.record, end)
             self.background.spawn(self.after_end(entry.record, end))
+
+    def _measure(self, record: TaskRecord, end: TaskEnd) -> None:
+        status = end.status.value
+        self.metrics.count("iopaint_tasks_ended", status=status)
+        self.metrics.observe("iopaint_task_seconds", max(0.0, end.completed_at - record.created_at), status=status)
+        if end.started_at is not None:
+            self.metrics.observe("iopaint_task_wait_seconds", max(0.0, end.started_at - record.created_at))
 
     async def being_ended(self, task_id: str) -> None:
         """Wait for an end that is being written right now: it goes first."""

@@ -8,7 +8,9 @@ is the replica's ``finish``; the reply of the dispatched call is only a hint tha
 import asyncio
 import time
 import uuid
+from dataclasses import replace
 
+from deployments import diagnostics
 from deployments.attempts import Attempts, Dispatch
 from deployments.batches import Batches
 from deployments.callbacks import Callbacks
@@ -16,6 +18,7 @@ from deployments.config import TrackerConfig
 from deployments.errors import QueueFull, TaskConflict, TaskFinished, TaskRunning
 from deployments.fleet import Fleet
 from deployments.housekeeping import Housekeeping
+from deployments.metrics import Metrics, NoMetrics
 from deployments.owners import OwnerBook
 from deployments.progress import UnitProgress
 from deployments.protocol import AttemptReport, ReplicaReport, TaskEnd, TaskOrder, Verdict
@@ -36,26 +39,31 @@ from deployments.tasks import (
 )
 from deployments.webhooks import Sender
 
+_MEASURE_S = 2.0
+
 
 class TaskTracker:
     """``owner`` is this tracker's name among those that share the archive; ``dispatch`` and ``send`` are injected,
     so that tests run the class without Ray and without a network."""
 
     def __init__(
-        self, config: TrackerConfig, archive: TaskArchive, owner: str, dispatch: Dispatch, send: Sender
-    ) -> None:
+        self, config: TrackerConfig, archive: TaskArchive, owner: str, dispatch: Dispatch, send: Sender,
+        metrics: Metrics | None = None,
+    ) -> None:  # fmt: skip
         self._config = config
         self._archive = archive
         self._owner = owner
         self._epoch = uuid.uuid4().hex
+        self._since = time.monotonic()
         self._background = Background()
         self._table = TaskTable(config.max_queued)
         self._fleet = Fleet(config.lease_s)
-        self._life = TaskLife(archive, self._table, owner, self._background)
+        self._metrics = metrics or NoMetrics()
+        self._life = TaskLife(archive, self._table, owner, self._background, self._metrics)
         self._life.on_end = self._ended
         self._attempts = Attempts(config, self._life, dispatch, self._slots)
         owners = OwnerBook(archive, owner, config.lease_s)
-        self._callbacks = Callbacks(archive, owners, owner, send, self._background)
+        self._callbacks = Callbacks(archive, owners, owner, send, self._background, metrics=self._metrics)
         self._batches = Batches(archive, self._life, self._callbacks, owners)
         self._house = Housekeeping(config, self._life, self._attempts, owners)
         self._sweeper = Sweeper(archive, config.retention_s, config.archive_max_bytes)
@@ -141,7 +149,12 @@ class TaskTracker:
 
     async def state(self) -> ServiceState:
         await self._started()
-        return self._fleet.state(self._table.counts(self._slots()))
+        state = self._fleet.state(self._table.counts(self._slots()))
+        about = {
+            "tracker": {"id": self._owner, "up_s": round(time.monotonic() - self._since, 1)} | self._process(),
+            "archive": {"url": diagnostics.without_secrets(self._config.archive_url)} | self._house.archive_state(),
+        }
+        return replace(state, diagnostics=state.diagnostics | about)
 
     async def changes(self, epoch: str, after_version: int, timeout_s: float) -> Changes:
         """Long poll: every task changed after ``after_version``, newest state only. A version of another epoch (or of
@@ -225,10 +238,23 @@ class TaskTracker:
 
     async def _start(self) -> None:
         await self._house.start()
-        for loop in (self._attempts.run(), self._house.run(), self._house.watch_attempts(), self._sweeper.run()):
+        loops = (self._attempts.run(), self._house.run(), self._house.watch_attempts(), self._sweeper.run())
+        for loop in (*loops, self._measure()):
             self._background.spawn(loop)
         self._background.spawn(self._house.load_history())
         self._background.spawn(self._settle())
+
+    def _process(self) -> dict[str, object]:
+        return {key: value for key, value in diagnostics.process("cpu").items() if key != "device_name"}
+
+    async def _measure(self) -> None:
+        while True:
+            counts = self._table.counts(self._slots())
+            for status in ("pending", "preparing", "processing"):
+                self._metrics.set("iopaint_tasks", float(getattr(counts, status)), status=status)
+            self._metrics.set("iopaint_queue_limit", float(self._config.max_queued))
+            self._metrics.set("iopaint_replicas", float(self._fleet.size()))
+            await asyncio.sleep(_MEASURE_S)
 
     async def _settle(self) -> None:
         """Callbacks and batches that a crash, or another tracker's death, left open."""

@@ -54,6 +54,8 @@ class TaskSubmission:
     priority: int = 0
     """Among the tasks of one client, higher goes first."""
     batch_id: str | None = None
+    traceparent: str = ""
+    """W3C: the span of the call that submitted it; empty when it is not traced."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,8 @@ is not."""
 
 def build(args: Settings) -> Application:
     """Every option that follows from the device is set here: one in the YAML would replace them all."""
-    logging_config = {"log_level": args.log_level}
+    # Of a deployment, because Serve takes the YAML's for the proxy and the controller only where nothing is set here.
+    logging_config = {"log_level": args.log_level, "encoding": "JSON"}
     # Serve's stub gives the return type of its decorator form.
     inpainter: Any = serve.deployment(
         InpainterReplica,
@@ -55,6 +56,7 @@ def build(args: Settings) -> Application:
         name="Ingress",
         ray_actor_options={"num_cpus": 0.1},
         max_ongoing_requests=1000,
+        user_config={},
         logging_config=logging_config,
     )
     tracker = tracker_config(args)

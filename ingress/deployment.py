@@ -11,8 +11,10 @@ from deployments.callback_policy import CallbackPolicy
 from deployments.config import TrackerConfig
 from deployments.detect_client import DetectClient
 from deployments.inpaint_client import InpaintClient
+from deployments.node_metrics import NodeMetrics
 from deployments.task_archive import TaskArchive, open_store
 from deployments.task_client import TaskClient
+from deployments.user_config import LogLevel, UserConfig
 from ingress.app import create_app
 from ingress.config import AppConfig
 from ingress.services import Services
@@ -30,12 +32,18 @@ class IngressReplica:
     ) -> None:
         app_name = serve.get_replica_context().app_name
         self._config = config
+        self._log_level = LogLevel()
         self._services = Services(
             inpainter=InpaintClient(inpainter, config.request_timeout_s),
             tasks=TaskClient(connect(tracker.for_app(app_name)), TaskArchive(open_store(tracker.archive_url))),
             check_callback=CallbackPolicy(tracker.callback_allowed_hosts).check,
             finder=DetectClient(detector, config.request_timeout_s),
+            metrics=NodeMetrics(),
         )
+
+    async def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """On every change of ``user_config``."""
+        self._log_level.apply(UserConfig.model_validate(user_config))
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         return create_app(self._services, self._config, echo_request_id=False)

@@ -108,22 +108,45 @@ def stats_json(stats: JobStats) -> wire.JsonBody:
     return wire.JsonBody(
         success=True,
         message=f"Removed text from {stats.regions_processed} regions",
-        processing_stats=wire.StatsBody(
-            regions_processed=stats.regions_processed,
-            total_area=stats.total_area,
-            processing_time=stats.processing_time_s,
-            image_dimensions=wire.DimensionsBody(width=stats.width, height=stats.height),
-            model=stats.model,
-            hd_strategy=stats.hd_strategy,
-            notes=list(stats.notes),
-            stage_times=stats.stage_times_s,
-        ),
+        processing_stats=_stats(stats),
         timestamp=timestamp(),
     )
 
 
 def lines(found: Sequence[TextLine]) -> wire.LinesBody:
     return wire.LinesBody(lines=[wire.LineBody(points=list(line.points), score=line.score) for line in found])
+
+
+def _stats(stats: JobStats) -> wire.StatsBody:
+    return wire.StatsBody(
+        regions_processed=stats.regions_processed,
+        total_area=stats.total_area,
+        processing_time=stats.processing_time_s,
+        image_dimensions=wire.DimensionsBody(width=stats.width, height=stats.height),
+        model=stats.model,
+        hd_strategy=stats.hd_strategy,
+        notes=list(stats.notes),
+        stage_times=stats.stage_times_s,
+    )
+
+
+def task_stats(snapshot: TaskSnapshot) -> wire.TaskStatsBody:
+    now = time.time()
+    ended_at = snapshot.completed_at or now
+    # A task that is cancelled while it waits never starts.
+    began_at = snapshot.started_at or ended_at
+    return wire.TaskStatsBody(
+        task_id=snapshot.task_id,
+        status=snapshot.status.value,
+        created_at=timestamp(snapshot.created_at),
+        started_at=_optional(snapshot.started_at),
+        completed_at=_optional(snapshot.completed_at),
+        waiting_time=round(max(0.0, began_at - snapshot.created_at), 3),
+        working_time=round(max(0.0, ended_at - began_at), 3) if snapshot.started_at else None,
+        units_done=snapshot.units_done,
+        units_total=snapshot.units_total,
+        processing_stats=_stats(snapshot.stats) if snapshot.stats else None,
+    )
 
 
 def accepted(snapshot: TaskSnapshot, estimated_s: float | None, websocket_url: str) -> wire.AcceptedBody:

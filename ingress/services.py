@@ -117,9 +117,16 @@ class CallbackCheck(Protocol):
         ...
 
 
+class MetricsText(Protocol):
+    async def __call__(self) -> bytes:
+        """Prometheus' text format. Raises ``ServiceUnavailable``."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     inpainter: InpaintService
     tasks: TaskService
     check_callback: CallbackCheck
     finder: LineFinder
+    metrics: MetricsText

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 from deployments.errors import BatchNotFound, BatchNotReady
 from deployments.tasks import BatchSnapshot, BatchSubmission, TaskSubmission
+from deployments.tracing import traceparent
 from ingress import batch_intake, links, presenters
 from ingress.batch_zip import BatchZip
 from ingress.config import AppConfig
@@ -37,6 +38,7 @@ def build(services: Services, config: AppConfig) -> APIRouter:
                 TaskSubmission(
                     task_id=f"{batch_id}.{number}",
                     total_regions=len(item.job.regions or ()) or 1,
+                    traceparent=traceparent(),
                     content_sha256=item.content_sha256(),
                     client=client,
                     priority=read.head.priority,

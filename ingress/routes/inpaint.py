@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from deployments.tasks import TaskInput, TaskSubmission
+from deployments.tracing import traceparent
 from ingress import intake, links, presenters
 from ingress.config import AppConfig
 from ingress.intake import Intake
@@ -39,6 +40,7 @@ async def submit(
     submission = TaskSubmission(
         task_id=sent.task_id or str(uuid.uuid4()),
         total_regions=len(read.job.regions or ()),
+        traceparent=traceparent(),
         content_sha256=read.content_sha256(),
         callback_url=sent.callback_url,
         enable_progress=sent.enable_progress,

@@ -1,6 +1,7 @@
 """Core: what the service is and how it feels."""
 
 from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
 
 from ingress import presenters
 from ingress.config import AppConfig
@@ -32,5 +33,9 @@ def build(services: Services, config: AppConfig) -> APIRouter:
     @router.get("/api/v1/info", summary="Capabilities and limits")
     async def info() -> wire.InfoBody:
         return presenters.info(await services.tasks.state(), config)
+
+    @router.get("/metrics", summary="Figures for Prometheus", response_class=PlainTextResponse)
+    async def metrics() -> Response:
+        return Response(await services.metrics(), media_type="text/plain; version=0.0.4")
 
     return router

@@ -31,6 +31,10 @@ def build(services: Services, config: AppConfig) -> APIRouter:
         await services.tasks.delete(checked(task_id))
         return presenters.deleted(task_id)
 
+    @router.get("/tasks/{task_id}/stats", summary="Where a task's time went")
+    async def task_stats(task_id: str) -> wire.TaskStatsBody:
+        return presenters.task_stats(await services.tasks.get(checked(task_id)))
+
     @router.get("/tasks/{task_id}/deliveries", summary="Attempts at a task's callback")
     async def deliveries(task_id: str) -> wire.DeliveriesBody:
         return presenters.deliveries(task_id, await services.tasks.deliveries(checked(task_id)))

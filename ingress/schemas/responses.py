@@ -147,6 +147,19 @@ class DeletedBody(BaseModel):
     message: str = Field(description="What was done.")
 
 
+class TaskStatsBody(BaseModel):
+    task_id: str = Field(description="Id of the task.")
+    status: str = Field(description="As in `/task-status`.")
+    created_at: str = Field(description="ISO 8601, UTC.")
+    started_at: str | None = Field(description="ISO 8601, UTC; null while it waits.")
+    completed_at: str | None = Field(description="ISO 8601, UTC; null while it has not ended.")
+    waiting_time: float = Field(description="Seconds from acceptance to the start of work, so far.")
+    working_time: float | None = Field(description="Seconds from the start of work to the end, so far.")
+    units_done: int = Field(description="Units of work done.")
+    units_total: int = Field(description="Units of work of the task; 0 before it was planned.")
+    processing_stats: StatsBody | None = Field(description="What was done and where the time went, once completed.")
+
+
 class DeliveryBody(BaseModel):
     number: int = Field(description="Counts from 1.")
     at: str = Field(description="ISO 8601, UTC.")

@@ -240,6 +240,10 @@ async def allow_callback(url: str) -> None:
     """The policy has tests of its own."""
 
 
+async def metrics_text() -> bytes:
+    return b"ray_iopaint_queue_limit 1000.0\n"
+
+
 def services(finder: FakeFinder | None = None) -> tuple[Services, FakeInpainter, FakeTasks]:
     inpainter, tasks = FakeInpainter(), FakeTasks()
-    return Services(inpainter, tasks, allow_callback, finder or FakeFinder()), inpainter, tasks
+    return Services(inpainter, tasks, allow_callback, finder or FakeFinder(), metrics_text), inpainter, tasks

@@ -1,0 +1,141 @@
+"""The Kubernetes manifests: rendered by kustomize, checked against KubeRay's CRD and Serve's own schema.
+
+The CRD is not part of the project (it is a megabyte): the check against it runs where ``KUBERAY_CRD`` names the file,
+or where a folder ``shared/data`` beside the project has it, and is skipped with a word elsewhere.
+"""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from ray.serve.schema import ServeDeploySchema
+
+from ingress.settings import Settings
+from tests.architecture.test_structure import unknown_keys
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "deploy" / "kuberay"
+OVERLAYS = ["cpu", "gpu"]
+needs_kubectl = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl, which renders, is not installed")
+Manifest = dict[str, Any]
+
+
+def crd() -> Path | None:
+    named = os.environ.get("KUBERAY_CRD")
+    beside = ROOT.parent / "shared" / "data" / "ray.io_rayservices.crd.yaml"
+    path = Path(named) if named else beside
+    return path if path.is_file() else None
+
+
+def rendered(overlay: str) -> list[Manifest]:
+    command = ["kubectl", "kustomize", str(FOLDER / "overlays" / overlay)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def of_kind(manifests: list[Manifest], kind: str, name: str = "iopaint") -> Manifest:
+    (found,) = [m for m in manifests if m["kind"] == kind and m["metadata"]["name"] == name]
+    return found
+
+
+def strict(schema: Any) -> Any:
+    """The schema with unknown keys refused, as the API server reports them; it would drop them otherwise."""
+    if isinstance(schema, list):
+        return [strict(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {key: strict(value) for key, value in schema.items()}
+    if made.get("x-kubernetes-int-or-string"):
+        return {"type": ["integer", "string"]}
+    if isinstance(made.get("properties"), dict) and not made.get("x-kubernetes-preserve-unknown-fields"):
+        made.setdefault("additionalProperties", False)
+    return made
+
+
+def ray_service_schema(path: Path) -> Any:
+    versions = yaml.safe_load(path.read_text())["spec"]["versions"]
+    (schema,) = [v["schema"]["openAPIV3Schema"] for v in versions if v["name"] == "v1"]
+    made = strict(schema)
+    made["properties"]["metadata"] = {"type": "object"}
+    return made
+
+
+@needs_kubectl
+@pytest.mark.skipif(crd() is None, reason="KubeRay's CRD is not here; KUBERAY_CRD may name it")
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_kuberay_takes_the_ray_service(overlay: str) -> None:
+    path = crd()
+    assert path is not None
+    validator = jsonschema.Draft202012Validator(ray_service_schema(path))
+    service = of_kind(rendered(overlay), "RayService")
+    assert [f"{e.json_path}: {e.message}"[:300] for e in validator.iter_errors(service)] == []
+    # The check itself can fail.
+    service["spec"]["rayClusterConfig"]["workerGroupSpecs"][0]["minReplica"] = 1
+    del service["spec"]["rayClusterConfig"]["workerGroupSpecs"][0]["template"]
+    assert len(list(validator.iter_errors(service))) == 2
+
+
+@needs_kubectl
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_serve_takes_the_application(overlay: str) -> None:
+    manifests = rendered(overlay)
+    config = yaml.safe_load(of_kind(manifests, "RayService")["spec"]["serveConfigV2"])
+    assert unknown_keys(config, ServeDeploySchema, overlay) == []
+    ServeDeploySchema.model_validate(config)
+    variables = of_kind(manifests, "ConfigMap", "iopaint-settings")["data"]
+    ours = {name.lower(): value for name, value in variables.items() if not name.startswith("AWS_")}
+    settings = Settings.model_validate(ours)
+    assert settings.iopaint_device == ("cuda" if overlay == "gpu" else "cpu")
+    assert settings.task_archive_url.startswith("s3://")
+
+
+def test_the_application_is_the_one_of_serve_config() -> None:
+    """But for the port, the numbers of replicas, and what they are told apart by."""
+    manifest = yaml.safe_load((FOLDER / "base" / "rayservice.yaml").read_text())
+    theirs, ours = (
+        yaml.safe_load(manifest["spec"]["serveConfigV2"]),
+        yaml.safe_load((ROOT / "serve_config.yaml").read_text()),
+    )
+    for config in (theirs, ours):
+        config["http_options"].pop("port")
+        for deployment in config["applications"][0]["deployments"]:
+            for bound in ("min_replicas", "max_replicas"):
+                deployment["autoscaling_config"].pop(bound)
+    assert theirs == ours
+
+
+@needs_kubectl
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_parts_fit_together(overlay: str) -> None:
+    manifests = rendered(overlay)
+    spec = of_kind(manifests, "RayService")["spec"]
+    cluster = spec["rayClusterConfig"]
+    groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+    pods = [group["template"] for group in groups]
+    containers = [pod["spec"]["containers"][0] for pod in pods]
+    assert len({c["image"] for c in containers}) == 1, "one image, or Ray refuses to pickle across"
+    assert all(c["envFrom"] == containers[0]["envFrom"] for c in containers)
+    assert all(pod["spec"]["securityContext"]["runAsNonRoot"] for pod in pods)
+    # KubeRay's rules beyond the schema: the resources of a group stand in one place.
+    assert not any("num-gpus" in group["rayStartParams"] for group in groups)
+    longest = max(
+        deployment["graceful_shutdown_timeout_s"]
+        for deployment in yaml.safe_load(spec["serveConfigV2"])["applications"][0]["deployments"]
+    )
+    drain_s = 30
+    assert all(pod["spec"]["terminationGracePeriodSeconds"] >= longest + drain_s for pod in pods[1:])
+    port = spec["serveService"]["spec"]["ports"][0]
+    assert port["targetPort"] == yaml.safe_load(spec["serveConfigV2"])["http_options"]["port"]
+    (rule,) = of_kind(manifests, "Ingress")["spec"]["rules"]
+    backend = rule["http"]["paths"][0]["backend"]["service"]
+    assert (backend["name"], backend["port"]["number"]) == (spec["serveService"]["metadata"]["name"], port["port"])
+    for kind in ("PodDisruptionBudget", "NetworkPolicy"):
+        chosen = next(m for m in manifests if m["kind"] == kind)["spec"]
+        wanted = (chosen.get("podSelector") or chosen["selector"])["matchLabels"]
+        assert wanted.items() <= pods[1]["metadata"]["labels"].items(), kind

@@ -1,0 +1,104 @@
+"""The dashboard and the alerts ask for figures that exist, and Prometheus can read them."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray.serve
+import yaml
+
+from deployments.metrics import METRICS
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "deploy" / "monitoring"
+DASHBOARD = FOLDER / "grafana" / "dashboards" / "iopaint.json"
+RULES = yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"][0]["rules"]
+SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
+
+
+def exported() -> set[str]:
+    return {f"ray_{name}{suffix}" for name, metric in METRICS.items() for suffix in SUFFIXES[metric.kind]}
+
+
+def expressions() -> Iterator[tuple[str, str]]:
+    for rule in RULES:
+        yield rule["alert"], rule["expr"]
+    for panel in json.loads(DASHBOARD.read_text())["panels"]:
+        for target in panel["targets"]:
+            yield panel["title"], target["expr"]
+
+
+def serves_own() -> str:
+    folder = Path(ray.serve.__file__).parent
+    return "\n".join(path.read_text() for path in sorted(folder.rglob("*.py")))
+
+
+def test_every_figure_that_is_asked_for_exists() -> None:
+    source = serves_own()
+    for where, expression in expressions():
+        for name in re.findall(r"\bray_\w+", expression):
+            if name.startswith("ray_iopaint_"):
+                assert name in exported(), f"{where}: {name}"
+            else:
+                stem = re.sub(r"_(total|bucket|sum|count)$", "", name.removeprefix("ray_"))
+                # Serve puts the protocol into the names of these.
+                spelled = stem.replace("_http_", "_{protocol_name}_")
+                assert f'"{stem}"' in source or f'"{spelled}"' in source, f"{where}: {name}"
+
+
+def test_every_figure_of_ours_is_on_the_dashboard() -> None:
+    asked = " ".join(expression for _, expression in expressions())
+    missing = [name for name in METRICS if f"ray_{name}" not in asked]
+    assert missing == []
+
+
+def test_every_alert_is_in_the_runbook() -> None:
+    runbook = (ROOT / "docs" / "operations.md").read_text()
+    assert {rule["alert"] for rule in RULES} <= set(re.findall(r"^### (\w+)$", runbook, re.MULTILINE))
+
+
+def test_the_dashboard_is_laid_out() -> None:
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    taken: set[tuple[int, int]] = set()
+    for panel in panels:
+        at = panel["gridPos"]
+        cells = {(at["x"] + dx, at["y"] + dy) for dx in range(at["w"]) for dy in range(at["h"])}
+        assert at["x"] + at["w"] <= 24
+        assert not cells & taken, panel["title"]
+        taken |= cells
+
+
+needs_promtool = pytest.mark.skipif(
+    shutil.which("promtool") is None, reason="promtool (Debian's package prometheus) is not installed"
+)
+
+
+@needs_promtool
+def test_alerts_fire_when_they_should(tmp_path: Path) -> None:
+    rules = {"groups": [{"name": "iopaint", "rules": [rule | {"annotations": {}} for rule in RULES]}]}
+    (tmp_path / "alerts.yml").write_text(yaml.safe_dump(rules))
+    text = (Path(__file__).parent / "alerts.test.yml").read_text()
+    (tmp_path / "alerts.test.yml").write_text(text.replace("ALERTS", "alerts.yml"))
+    command = ["promtool", "test", "rules", str(tmp_path / "alerts.test.yml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    tried = set(re.findall(r"alertname: (\w+), exp_alerts: \[\{", text))
+    assert tried == {rule["alert"] for rule in RULES}
+
+
+@needs_promtool
+def test_prometheus_reads_everything(tmp_path: Path) -> None:
+    rules = [
+        {"record": f"panel:{number}", "expr": expression.replace("$__rate_interval", "1m")}
+        for number, (_, expression) in enumerate(expressions())
+    ]
+    panels = tmp_path / "panels.yml"
+    panels.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}))
+    for command in (["config", str(FOLDER / "prometheus.yml")], ["rules", str(panels)]):
+        done = subprocess.run(["promtool", "check", *command], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
