@@ -111,6 +111,13 @@ def test_retry_after_is_waited_for_and_bounded() -> None:
     assert time.monotonic() - start < 1
 
 
+async def test_the_awaited_client_repeats_too() -> None:
+    answers = iter([httpx.Response(502, text="no"), picture()])
+    network = httpx.MockTransport(lambda request: next(answers))
+    async with sdk.AsyncClient("http://service.test", retries=FAST, transport=network) as one:
+        assert (await one.remove_text(IMAGE, [REGION])).data == IMAGE
+
+
 def test_repeats_end() -> None:
     one, seen = client(httpx.ConnectError("refused"), retries=sdk.Retries(attempts=3, first_s=0.001))
     with pytest.raises(sdk.ConnectionFailed):

@@ -58,7 +58,7 @@ class AsyncTransport:
             retry=retry_if_exception(worth_repeating),
             reraise=True,
         )
-        return await retrying(attempt)
+        return await retrying(_coroutine_function(attempt))
 
     async def _once(self, call: Call[T]) -> T:
         request = call.request(self._http)
@@ -117,3 +117,12 @@ class AsyncTransport:
                 if left(end, 1.0) == 0:
                     raise TimedOut(f"No end of {path.rpartition('/')[2]} after {timeout_s} s.") from None
             await asyncio.sleep(_RECONNECT_S)
+
+
+def _coroutine_function(attempt: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
+    """tenacity awaits what such a function returns, and not what a lambda returns."""
+
+    async def run() -> T:
+        return await attempt()
+
+    return run
