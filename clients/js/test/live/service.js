@@ -4,11 +4,11 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 
-import * as sdk from "../src/index.js";
+import * as sdk from "../../src/index.js";
 
 const url = process.env.SERVICE_URL;
 assert.ok(url, "SERVICE_URL names a running service");
-const IMAGE = new URL("../../../docs/images/before.jpg", import.meta.url);
+const IMAGE = new URL("../../../../docs/images/before.jpg", import.meta.url);
 const REGION = { x: 65, y: 72, width: 442, height: 57 };
 const MANY = Array.from({ length: 40 }, (_, i) => [10 + 110 * (i % 8), 10 + 100 * Math.floor(i / 8), 8, 8]);
 const client = new sdk.Client(url);
