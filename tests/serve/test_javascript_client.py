@@ -13,7 +13,9 @@ CLIENT = ROOT / "clients" / "js"
 
 def run_node(*arguments: str, **environment: str) -> str:
     if shutil.which("node") is None:
-        pytest.fail("Node 20 or later is needed for the tests of the JavaScript client; there is no `node` on the path.")
+        pytest.fail(
+            "The JavaScript client's tests need Node 20 or later; there is no `node` on the path."
+        )
     run = subprocess.run(
         ["node", *arguments],
         cwd=CLIENT,

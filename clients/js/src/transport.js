@@ -1,6 +1,7 @@
 /** What the client does with a call: sends, repeats, follows. */
 
-import { ConnectionFailed, TimedOut, UnexpectedAnswer, fromAnswer } from "./errors.js";
+import { fromAnswer } from "./answers.js";
+import { ConnectionFailed, TimedOut, UnexpectedAnswer } from "./errors.js";
 import { DEFAULT_RETRIES, repeated, sleep } from "./retries.js";
 
 const RECONNECT_S = 0.5;
