@@ -60,6 +60,7 @@ class Settings(BaseSettings):
     callback_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Where callbacks may go: names, *.wildcards, networks, comma separated; empty: not loopback."
     )
+    playground: Literal["on", "off"] = Field("on", description="The web page at `/playground`: on or off.")
     public_url: str = Field("", description="Base URL for links in answers; empty: from the request's headers.")
 
     @classmethod

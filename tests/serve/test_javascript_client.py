@@ -13,9 +13,7 @@ CLIENT = ROOT / "clients" / "js"
 
 def run_node(*arguments: str, **environment: str) -> str:
     if shutil.which("node") is None:
-        pytest.fail(
-            "The JavaScript client's tests need Node 20 or later; there is no `node` on the path."
-        )
+        pytest.fail("The JavaScript client's tests need Node 20 or later; there is no `node` on the path.")
     run = subprocess.run(
         ["node", *arguments],
         cwd=CLIENT,
