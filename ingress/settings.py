@@ -88,6 +88,12 @@ class Settings(BaseSettings):
             raise ValueError(f"unknown model {unknown[0]!r}; known are {', '.join(known_models())}")
         return value
 
+    @field_validator("playground", mode="before")
+    @classmethod
+    def _switch(cls, value: object) -> object:
+        # YAML reads a bare on or off as a boolean.
+        return ("on" if value else "off") if isinstance(value, bool) else value
+
     @field_validator("log_level", mode="before")
     @classmethod
     def _upper(cls, value: object) -> object:

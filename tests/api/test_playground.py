@@ -33,8 +33,10 @@ def test_the_page_and_its_parts_with_their_types() -> None:
     assert api.get("/playground/../ingress/app.py").status_code == 404
 
 
-def test_off_is_off() -> None:
-    api = client(playground=False)
+@pytest.mark.parametrize("value", ["off", False])
+def test_off_is_off(value: object) -> None:
+    """Also as YAML reads it."""
+    api = client(playground=value)
     assert api.get("/playground").status_code == 404
     assert api.get("/playground/").status_code == 404
     assert "playground" not in api.get("/openapi.json").text

@@ -1,0 +1,57 @@
+"""A proxy that takes a path prefix away and tells the service nothing about it; HTTP and WebSockets, byte by byte."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+
+@contextlib.contextmanager
+def prefixed(url: str, prefix: str) -> Iterator[str]:
+    """The address of the service as seen through the proxy."""
+    loop = asyncio.new_event_loop()
+    target = urlsplit(url)
+    server = loop.run_until_complete(
+        asyncio.start_server(
+            lambda r, w: _serve(r, w, target.hostname or "", target.port or 80, prefix), "127.0.0.1", 0
+        )
+    )
+    port = server.sockets[0].getsockname()[1]
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{port}{prefix}"
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        server.close()
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(asyncio.sleep(0.1))
+        loop.close()
+
+
+async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, port: int, prefix: str) -> None:
+    """One request for each connection: what follows its head goes through unread."""
+    with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        method, path, rest = head.split(" ", 2)
+        if not path.startswith(prefix + "/"):
+            writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            writer.close()
+            return
+        if "upgrade: websocket" not in rest.lower():
+            lines = [line for line in rest.split("\r\n") if not line.lower().startswith("connection:")]
+            rest = "\r\n".join([lines[0], "Connection: close", *lines[1:]])
+        inner_reader, inner_writer = await asyncio.open_connection(host, port)
+        inner_writer.write(f"{method} {path.removeprefix(prefix)} {rest}".encode("latin-1"))
+        await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
