@@ -4,7 +4,7 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.support.service import ROOT, Service, running
 
@@ -43,7 +43,7 @@ class Visit:
 
     def open(self) -> Page:
         self.page.goto(self.url + "/playground")
-        self.page.wait_for_function("document.getElementById('model').options.length > 1")
+        expect(self.page.locator("#model option").nth(1)).to_be_attached()
         return self.page
 
 

@@ -56,7 +56,7 @@ def test_a_rectangle_is_removed_now(visit: Visit, tmp_path: Path) -> None:
     page = with_sample(visit)
     expect(page.get_by_role("button", name="Remove", exact=True)).to_be_disabled()
     drag(page, (50, 55), (400, 115))
-    expect(page.get_by_role("listitem")).to_contain_text("Rectangle 50, 55, 350 × 60")
+    expect(page.get_by_role("listitem")).to_contain_text("Rectangle 50, 55, 350")
     page.get_by_role("button", name="Remove", exact=True).click()
     expect(page.get_by_role("heading", name="Before and after")).to_be_focused()
     expect(page.locator("#status")).to_contain_text("Done by cv2")
