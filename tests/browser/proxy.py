@@ -12,16 +12,15 @@ def prefixed(url: str, prefix: str) -> Iterator[str]:
     """The address of the service as seen through the proxy."""
     loop = asyncio.new_event_loop()
     target = urlsplit(url)
+    host, port = target.hostname or "", target.port or 80
     server = loop.run_until_complete(
-        asyncio.start_server(
-            lambda r, w: _serve(r, w, target.hostname or "", target.port or 80, prefix), "127.0.0.1", 0
-        )
+        asyncio.start_server(lambda r, w: _serve(r, w, host, port, prefix), "127.0.0.1", 0)
     )
-    port = server.sockets[0].getsockname()[1]
+    own_port = server.sockets[0].getsockname()[1]
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{port}{prefix}"
+        yield f"http://127.0.0.1:{own_port}{prefix}"
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
@@ -48,6 +49,12 @@ def result_of(page: Page, tmp_path: Path) -> Image.Image:
     return Image.open(path)
 
 
+def darkest_channel(picture: Image.Image) -> NDArray[np.uint8]:
+    """The sample's words are almost white; nothing else there is."""
+    pixels: NDArray[np.uint8] = np.asarray(picture.convert("RGB"))
+    return pixels.min(axis=2)
+
+
 def shown(page: Page, name: str) -> Image.Image:
     return Image.open(io.BytesIO(page.locator(name).screenshot()))
 
@@ -62,8 +69,7 @@ def test_a_rectangle_is_removed_now(visit: Visit, tmp_path: Path) -> None:
     expect(page.locator("#status")).to_contain_text("Done by cv2")
     picture = result_of(page, tmp_path)
     assert picture.size == _SAMPLE
-    white = (np.asarray(picture.convert("RGB")) > 245).all(axis=2)
-    assert not white[60:110, 60:390].any(), "the words are still there"
+    assert darkest_channel(picture)[60:110, 60:390].max() < 245, "the words are still there"
 
 
 def test_the_slider_shows_before_and_after(visit: Visit) -> None:
@@ -119,14 +125,10 @@ def test_a_task_is_cancelled(visit: Visit, where: str) -> None:
     page = visit.open()
     large = encoded(photo(1500, 1500), "JPEG", quality=30)
     page.locator("#file").set_input_files({"name": "large.jpg", "mimeType": "image/jpeg", "buffer": large})
+    page.get_by_text("Add a rectangle by numbers").click()
     for number in range(12):
-        page.get_by_text("Add a rectangle by numbers").click() if number == 0 else None
-        for name, value in {
-            "x": 20 + 360 * (number % 4),
-            "y": 20 + 450 * (number // 4),
-            "width": 9,
-            "height": 9,
-        }.items():
+        region = {"x": 20 + 360 * (number % 4), "y": 20 + 450 * (number // 4), "width": 9, "height": 9}
+        for name, value in region.items():
             page.locator(f"#numbers [name={name}]").fill(str(value))
         page.get_by_role("button", name="Add", exact=True).click()
     page.get_by_label("Model").select_option("fake")
@@ -170,7 +172,7 @@ def test_polygon_and_brush(visit: Visit, tmp_path: Path) -> None:
     page.get_by_role("button", name="Remove", exact=True).click()
     expect(page.locator("#status")).to_contain_text("Done by cv2")
     now = result_of(page, tmp_path)
-    assert not (np.asarray(now.convert("RGB")) > 245).all(axis=2)[70:105, 70:385].any()
+    assert darkest_channel(now)[70:105, 70:385].max() < 245
     page.get_by_role("radio", name="As a task").check()
     page.locator("#result").evaluate("element => { element.hidden = true; }")
     page.get_by_role("button", name="Remove", exact=True).click()
