@@ -10,24 +10,30 @@ from urllib.parse import urlsplit
 @contextlib.contextmanager
 def prefixed(url: str, prefix: str) -> Iterator[str]:
     """The address of the service as seen through the proxy."""
-    loop = asyncio.new_event_loop()
     target = urlsplit(url)
     host, port = target.hostname or "", target.port or 80
-    server = loop.run_until_complete(
-        asyncio.start_server(lambda r, w: _serve(r, w, host, port, prefix), "127.0.0.1", 0)
-    )
-    own_port = server.sockets[0].getsockname()[1]
+    loop = asyncio.new_event_loop()
+    # All of it in a thread of its own: the test's thread has Playwright's loop.
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
+
+    async def start() -> asyncio.Server:
+        return await asyncio.start_server(lambda r, w: _serve(r, w, host, port, prefix), "127.0.0.1", 0)
+
+    async def stop() -> None:
+        server.close()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+    server = asyncio.run_coroutine_threadsafe(start(), loop).result()
     try:
-        yield f"http://127.0.0.1:{own_port}{prefix}"
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}{prefix}"
     finally:
+        asyncio.run_coroutine_threadsafe(stop(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
-        server.close()
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0.1))
         loop.close()
 
 

@@ -52,7 +52,8 @@ def result_of(page: Page, tmp_path: Path) -> Image.Image:
 def darkest_channel(picture: Image.Image) -> NDArray[np.uint8]:
     """The sample's words are almost white; nothing else there is."""
     pixels: NDArray[np.uint8] = np.asarray(picture.convert("RGB"))
-    return pixels.min(axis=2)
+    darkest: NDArray[np.uint8] = pixels.min(axis=2)
+    return darkest
 
 
 def shown(page: Page, name: str) -> Image.Image:
