@@ -237,8 +237,7 @@ def test_touch(browser: Browser, service: Service) -> None:
 
 def test_the_code_that_it_shows_runs(visit: Visit, tmp_path: Path) -> None:
     page = with_sample(visit)
-    with_words = Image.open(io.BytesIO(encoded(photo(640, 400))))
-    with_words.save(tmp_path / "sample.png")
+    (tmp_path / "sample.png").write_bytes(encoded(photo(*_SAMPLE)))
     drag(page, (50, 55), (400, 115))
     page.get_by_label("Format").select_option("jpeg")
     commands = {"curl": ["bash"], "Python": [sys.executable]}
@@ -253,7 +252,8 @@ def test_the_code_that_it_shows_runs(visit: Visit, tmp_path: Path) -> None:
             env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT / "clients/python/src")},
         )  # fmt: skip
         assert run.returncode == 0, code + run.stderr
-        assert Image.open(tmp_path / "clean.jpeg").format == "JPEG"
+        with Image.open(tmp_path / "clean.jpeg") as made:
+            assert (made.format, made.size) == ("JPEG", _SAMPLE)
     page.get_by_role("tab", name="Python", exact=True).press("ArrowRight")
     javascript = page.get_by_role("tabpanel").inner_text()
     assert "client.removeText" in javascript
@@ -286,7 +286,7 @@ def test_what_a_screen_reader_is_told(visit: Visit) -> None:
     print(tree)
     for line in (
         "- banner", "- main", '- heading "Text removal playground" [level=1]', '- radiogroup "Tool"',
-        '- radio "Rectangle" [checked]', '- application "Picture: draw what to remove"', '- combobox "Model"',
+        '- radio "Rectangle" [checked]', 'application "Picture: draw what to remove"', '- combobox "Model"',
         '- textbox "API key"', '- button "Remove region 1"', '- slider "Before — after"', '- img "Before"',
         '- img "After"', '- link "Download"', '- tab "curl" [selected]', '- tabpanel "curl"',
         '- region "Tasks and queue"', "- status: Done by cv2", "- alert",
