@@ -16,7 +16,7 @@ from ingress.services import Services
 from models.job import JobResult
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
-_IMAGE: dict[int | str, dict[str, Any]] = {
+IMAGE: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The picture",
         "content": {"image/png": _BINARY, "image/jpeg": _BINARY, "image/webp": _BINARY},
@@ -37,14 +37,14 @@ def build(services: Services, config: AppConfig) -> APIRouter:
         return await services.inpainter.inpaint(read.job, read.image, read.mask, request.state.request_id)
 
     @router.post(
-        "/inpaint", summary="Remove what a mask marks", response_class=Response, responses=_IMAGE,
+        "/inpaint", summary="Remove what a mask marks", response_class=Response, responses=IMAGE,
         openapi_extra=body(MaskRequest),
     )  # fmt: skip
     async def inpaint(request: Request) -> Response:
         return image_response(await run(request, MaskRequest), with_regions=False)
 
     @router.post(
-        "/inpaint-regions", summary="Remove what regions mark", response_class=Response, responses=_IMAGE,
+        "/inpaint-regions", summary="Remove what regions mark", response_class=Response, responses=IMAGE,
         openapi_extra=body(RegionsRequest),
     )  # fmt: skip
     async def inpaint_regions(request: Request) -> Response:

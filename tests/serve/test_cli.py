@@ -112,8 +112,7 @@ def test_serve_starts_and_ends(tmp_path: Path) -> None:
             "cv2",
         ],
         env=os.environ | {"TASK_ARCHIVE_URL": str(tmp_path / "archive")},
-        stdout=subprocess.PIPE,
-        text=True,
+        stdout=subprocess.DEVNULL,
         start_new_session=True,
     )
     try:
@@ -131,5 +130,3 @@ def test_serve_starts_and_ends(tmp_path: Path) -> None:
     finally:
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
-        assert process.stdout is not None
-        process.stdout.close()
