@@ -4,6 +4,7 @@ import email.utils
 import inspect
 import io
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -254,6 +255,12 @@ def test_both_clients_offer_the_same(blocking: type, awaited: type) -> None:
 
 def test_the_options_are_the_services_parameters() -> None:
     assert set(sdk.Options.__annotations__) == set(Parameters.model_fields) - {"image"}
+
+
+def test_the_javascript_clients_types_name_the_same_options() -> None:
+    types = (Path(__file__).parents[3] / "clients/js/src/index.d.ts").read_text()
+    (body,) = re.findall(r"export interface Options \{(.*?)\n\}", types, re.DOTALL)
+    assert set(re.findall(r"^  (\w+)\?:", body, re.MULTILINE)) == set(sdk.Options.__annotations__)
 
 
 def test_every_code_of_the_service_has_a_class() -> None:
