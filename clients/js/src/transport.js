@@ -5,6 +5,9 @@ import { ConnectionFailed, TimedOut, UnexpectedAnswer } from "./errors.js";
 import { DEFAULT_RETRIES, repeated, sleep } from "./retries.js";
 
 const RECONNECT_S = 0.5;
+const LONGEST_PAUSE_S = 10;
+/** Close codes of the service: no valid key, an origin that is not allowed. Trying again changes nothing. */
+const REFUSED = [4401, 4403];
 
 export class Transport {
   #base;
@@ -71,8 +74,8 @@ export class Transport {
     }
   }
 
-  /** The texts of one connection; over when it closes, breaks, or `end` has come. Closed when left. */
-  async *#messages(path, subject, end, signal) {
+  /** The texts of one connection; over when it closes (`closed.code`), breaks, or `end` has come. Closed when left. */
+  async *#messages(path, subject, end, signal, closed = {}) {
     const queue = [];
     let wake = () => {};
     let open = true;
@@ -84,7 +87,11 @@ export class Transport {
     const socket = new this.#WebSocket(this.#socketUrl(path));
     socket.onopen = () => subject && socket.send(JSON.stringify({ type: "subscribe_task", task_id: subject }));
     socket.onmessage = (event) => put(event.data);
-    socket.onclose = socket.onerror = () => put(null);
+    socket.onerror = () => put(null);
+    socket.onclose = (event) => {
+      closed.code ??= event.code;
+      put(null);
+    };
     const onAbort = () => put(null);
     signal?.addEventListener("abort", onAbort, { once: true });
     const timer = end === null ? null : setTimeout(() => put(null), Math.max(0, end - Date.now()));
@@ -102,11 +109,18 @@ export class Transport {
     }
   }
 
-  /** Everything that the service sends about all tasks, or about `subject`, until the signal is aborted. */
+  /** Everything that the service sends about all tasks, until the signal is aborted or the key is refused. */
   async *listen(signal) {
+    let pauseS = RECONNECT_S;
     while (this.#WebSocket && !signal?.aborted) {
-      for await (const text of this.#messages("progress", null, null, signal)) yield JSON.parse(text);
-      await sleep(RECONNECT_S, signal);
+      const closed = {};
+      for await (const text of this.#messages("progress", null, null, signal, closed)) {
+        pauseS = RECONNECT_S;
+        yield JSON.parse(text);
+      }
+      if (REFUSED.includes(closed.code)) return;
+      await sleep(pauseS, signal);
+      pauseS = Math.min(2 * pauseS, LONGEST_PAUSE_S);
     }
   }
 
