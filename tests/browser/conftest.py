@@ -1,4 +1,4 @@
-"""A real service and a real Chromium, both for the whole run; a fresh page for each test."""
+"""A real service and a real Chromium, both for this folder only: they end before others start theirs."""
 
 import subprocess
 from collections.abc import Iterator
@@ -13,13 +13,13 @@ _ARGUMENTS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with running(tmp_path_factory.mktemp("browser"), IOPAINT_MODELS="cv2,fake", IOPAINT_FAKE_UNIT_S="0.25") as made:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     found = subprocess.run([ROOT / "scripts" / "setup_browser"], stdout=subprocess.PIPE, text=True, check=True)
     with sync_playwright() as playwright:
