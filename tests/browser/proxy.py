@@ -26,6 +26,7 @@ def prefixed(url: str, prefix: str) -> Iterator[str]:
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
+        await asyncio.sleep(0.1)  # closed connections go in the loop's next rounds
 
     server = asyncio.run_coroutine_threadsafe(start(), loop).result()
     try:
@@ -39,12 +40,12 @@ def prefixed(url: str, prefix: str) -> Iterator[str]:
 
 async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, port: int, prefix: str) -> None:
     """One request for each connection: what follows its head goes through unread."""
-    with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+    try:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         method, path, rest = head.split(" ", 2)
         if not path.startswith(prefix + "/"):
             writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-            writer.close()
+            await writer.drain()
             return
         if "upgrade: websocket" not in rest.lower():
             lines = [line for line in rest.split("\r\n") if not line.lower().startswith("connection:")]
@@ -52,11 +53,18 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, hos
         inner_reader, inner_writer = await asyncio.open_connection(host, port)
         inner_writer.write(f"{method} {path.removeprefix(prefix)} {rest}".encode("latin-1"))
         await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))
+    except (OSError, asyncio.IncompleteReadError):
+        pass  # the browser left
+    finally:
+        writer.close()
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
+    try:
         while data := await reader.read(65_536):
             writer.write(data)
             await writer.drain()
-    writer.close()
+    except OSError:
+        pass  # one side left: the other is told by the close
+    finally:
+        writer.close()
