@@ -14,8 +14,8 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Visit
-from tests.browser.proxy import prefixed
 from tests.support.pictures import encoded, photo
+from tests.support.proxy import prefixed
 from tests.support.service import ROOT, Service
 
 _SAMPLE = (640, 400)
@@ -311,10 +311,10 @@ def test_nothing_is_asked_of_another_host(visit: Visit) -> None:
 
 
 def test_it_works_behind_a_path_prefix(browser: Browser, service: Service) -> None:
-    with prefixed(service.url, "/tools/clean") as url:
+    with prefixed(service.url, "/tools/clean") as proxy:
         context = browser.new_context(viewport={"width": 1100, "height": 1300}, locale="en-US")
         try:
-            visit = Visit(context.new_page(), url)
+            visit = Visit(context.new_page(), proxy.url)
             page = with_sample(visit)
             drag(page, (50, 55), (400, 115))
             page.get_by_role("button", name="Remove", exact=True).click()

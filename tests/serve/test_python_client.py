@@ -17,7 +17,8 @@ import pytest
 
 from models.masks import regions_to_mask
 from tests.support.pictures import encoded, photo, with_text
-from tests.support.service import ROOT, Service
+from tests.support.proxy import prefixed
+from tests.support.service import ROOT, Service, start
 
 PIXELS, REGION = with_text(photo(640, 480))
 BOX = sdk.Rect(REGION.x, REGION.y, REGION.width, REGION.height)
@@ -171,6 +172,34 @@ async def test_many_tasks_at_once(awaited: sdk.AsyncClient) -> None:
 
     for picture in await asyncio.gather(*(one() for _ in range(12))):
         assert_clean(picture)
+
+
+def test_a_websocket_that_breaks_is_made_again(service: Service) -> None:
+    """Cut twice in the middle, behind a path prefix: the story stays whole."""
+    with prefixed(service.url, "/some/prefix", cuts=2, cut_after=600) as proxy, sdk.Client(proxy.url) as client:
+        updates = list(client.submit(_LONG, _FAR_APART[:3], model="fake"))
+        assert proxy.cuts == 0, "both were cut"
+    assert_story(updates)
+    assert updates[-1].status == "completed"
+
+
+async def test_a_websocket_that_breaks_is_made_again_awaited(service: Service) -> None:
+    with prefixed(service.url, "/some/prefix", cuts=2, cut_after=600) as proxy:
+        async with sdk.AsyncClient(proxy.url) as client:
+            updates = [update async for update in await client.submit(_LONG, _FAR_APART[:3], model="fake")]
+        assert proxy.cuts == 0, "both were cut"
+    assert_story(updates)
+
+
+def test_a_service_that_is_just_starting_is_waited_for(tmp_path: Path) -> None:
+    """First nobody answers, then Serve's proxy with a plain 404, then the application with 503."""
+    starting = start(tmp_path, {})
+    try:
+        with sdk.Client(starting.url, retries=sdk.Retries(attempts=1000, patience_s=120, longest_s=0.5)) as client:
+            assert_clean(client.remove_text(PIXELS, [BOX]))
+            assert client.submit(PIXELS, [BOX]).result().model == "cv2"
+    finally:
+        starting.stop()
 
 
 @pytest.mark.parametrize("number", range(3))

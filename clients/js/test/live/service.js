@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
+import { connect, createServer } from "node:net";
 import { test } from "node:test";
 
 import * as sdk from "../../src/index.js";
@@ -69,6 +70,36 @@ test("a task is cancelled while it runs, and patience ends", async () => {
   }
   checkStory(updates, "cancelled");
   await assert.rejects(task.result(), sdk.TaskCancelled);
+});
+
+test("a WebSocket that breaks is made again", async (context) => {
+  const target = new URL(url);
+  let cuts = 2;
+  const proxy = createServer((outer) => {
+    const inner = connect(Number(target.port), target.hostname);
+    let most = Infinity;
+    outer.once("data", (head) => {
+      if (String(head).toLowerCase().includes("upgrade: websocket") && cuts-- > 0) most = 600;
+      inner.write(head);
+      outer.pipe(inner);
+    });
+    inner.on("data", (data) => {
+      outer.write(data);
+      most -= data.length;
+      if (most <= 0) outer.destroy();
+    });
+    for (const [one, other] of [[outer, inner], [inner, outer]]) {
+      one.on("error", () => other.destroy());
+      one.on("close", () => other.destroy());
+    }
+  });
+  await new Promise((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+  context.after(() => proxy.close());
+  const own = new sdk.Client(`http://127.0.0.1:${proxy.address().port}`);
+  const small = { hd_strategy: "Crop", hd_strategy_crop_trigger_size: 64, hd_strategy_crop_margin: 8 };
+  const updates = await collect(await own.submit(IMAGE, MANY.slice(0, 12), { model: "fake", ...small }));
+  checkStory(updates, "completed");
+  assert.ok(cuts <= 0, "both were cut");
 });
 
 test("a batch", async () => {

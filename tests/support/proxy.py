@@ -1,15 +1,29 @@
-"""A proxy that takes a path prefix away and tells the service nothing about it; HTTP and WebSockets, byte by byte."""
+"""A proxy that takes a path prefix away and tells the service nothing about it; HTTP and WebSockets, byte by byte.
+
+It can also be a bad one, and cut WebSockets off.
+"""
 
 import asyncio
 import contextlib
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 
+@dataclass
+class Proxy:
+    """``cuts``: so many WebSockets are still to be cut, each after ``cut_after`` bytes to the client."""
+
+    url: str
+    cuts: int = 0
+    cut_after: int = 0
+
+
 @contextlib.contextmanager
-def prefixed(url: str, prefix: str) -> Iterator[str]:
-    """The address of the service as seen through the proxy."""
+def prefixed(url: str, prefix: str, cuts: int = 0, cut_after: int = 0) -> Iterator[Proxy]:
+    """The service as seen through the proxy."""
+    proxy = Proxy("", cuts, cut_after)
     target = urlsplit(url)
     host, port = target.hostname or "", target.port or 80
     loop = asyncio.new_event_loop()
@@ -18,7 +32,7 @@ def prefixed(url: str, prefix: str) -> Iterator[str]:
     thread.start()
 
     async def start() -> asyncio.Server:
-        return await asyncio.start_server(lambda r, w: _serve(r, w, host, port, prefix), "127.0.0.1", 0)
+        return await asyncio.start_server(lambda r, w: _serve(r, w, (host, port), prefix, proxy), "127.0.0.1", 0)
 
     async def stop() -> None:
         server.close()
@@ -30,7 +44,8 @@ def prefixed(url: str, prefix: str) -> Iterator[str]:
 
     server = asyncio.run_coroutine_threadsafe(start(), loop).result()
     try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}{prefix}"
+        proxy.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}{prefix}"
+        yield proxy
     finally:
         asyncio.run_coroutine_threadsafe(stop(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
@@ -47,22 +62,31 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, hos
             writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             await writer.drain()
             return
-        if "upgrade: websocket" not in rest.lower():
+        most = None
+        if "upgrade: websocket" in rest.lower():
+            if proxy.cuts > 0:
+                proxy.cuts -= 1
+                most = proxy.cut_after
+        else:
             lines = [line for line in rest.split("\r\n") if not line.lower().startswith("connection:")]
             rest = "\r\n".join([lines[0], "Connection: close", *lines[1:]])
-        inner_reader, inner_writer = await asyncio.open_connection(host, port)
+        inner_reader, inner_writer = await asyncio.open_connection(*target)
         inner_writer.write(f"{method} {path.removeprefix(prefix)} {rest}".encode("latin-1"))
-        await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))
+        await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer, most))
     except (OSError, asyncio.IncompleteReadError):
         pass  # the browser left
     finally:
         writer.close()
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, most: int | None = None) -> None:
+    """``most``: bytes after which the connection is cut without a word."""
     try:
-        while data := await reader.read(65_536):
+        while data := await reader.read(65_536 if most is None else most):
             writer.write(data)
+            if most is not None and (most := most - len(data)) <= 0:
+                writer.transport.abort()
+                return
             await writer.drain()
     except OSError:
         pass  # one side left: the other is told by the close
