@@ -53,7 +53,9 @@ def prefixed(url: str, prefix: str, cuts: int = 0, cut_after: int = 0) -> Iterat
         loop.close()
 
 
-async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, port: int, prefix: str) -> None:
+async def _serve(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: tuple[str, int], prefix: str, proxy: Proxy
+) -> None:
     """One request for each connection: what follows its head goes through unread."""
     try:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
