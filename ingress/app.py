@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from ingress import docs, errors, openapi
+from ingress import docs, errors, openapi, playground
 from ingress.config import NAME, VERSION, AppConfig
 from ingress.limits import BodyLimit, RequestId
 from ingress.routes import batch, inpaint, progress, service, tasks, text
@@ -14,6 +14,7 @@ _EXPOSED = [
     "X-Request-ID", "Retry-After", "Content-Disposition",
 ]  # fmt: skip
 _OVERHEAD_BYTES = 1_048_576
+_DESCRIPTION = "Removes text (and anything else) from images: send an image and boxes, get the picture back."
 
 
 def create_app(services: Services, config: AppConfig, echo_request_id: bool = True) -> FastAPI:
@@ -21,13 +22,15 @@ def create_app(services: Services, config: AppConfig, echo_request_id: bool = Tr
     app = FastAPI(
         title=NAME,
         version=VERSION,
-        description="Removes text (and anything else) from images: send an image and boxes, get the picture back.",
+        description=_DESCRIPTION + (" Try it in the [playground](playground/)." if config.playground else ""),
         docs_url=None,
         redoc_url=None,
     )
     for module in (service, inpaint, text, tasks, batch, progress):
         app.include_router(module.build(services, config))
     docs.install(app)
+    if config.playground:
+        playground.install(app)
     openapi.install(app)
     errors.install(app)
     # The last added is the outermost: the request id must be there for every answer, also a refusal.

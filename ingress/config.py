@@ -29,6 +29,7 @@ class AppConfig:
     cors_origins: tuple[str, ...]
     hd_strategy: HDStrategy | None
     public_url: str
+    playground: bool = True
     supported_formats: tuple[str, ...] = SUPPORTED_FORMATS
 
     @classmethod
@@ -48,4 +49,5 @@ class AppConfig:
             cors_origins=settings.cors_origins,
             hd_strategy=HDStrategy(settings.hd_strategy) if settings.hd_strategy else None,
             public_url=settings.public_url.rstrip("/"),
+            playground=settings.playground == "on",
         )

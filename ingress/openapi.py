@@ -1,12 +1,15 @@
 """The parts of the OpenAPI document that FastAPI cannot see, because bodies are read by hand."""
 
 import copy
+import json
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
+from ingress import samples
+from ingress.errors import STATUS
 from ingress.schemas.requests import (
     AsyncRequest,
     BatchRequest,
@@ -20,6 +23,7 @@ from ingress.schemas.responses import ErrorBody
 
 _MEANINGS = {
     400: "Unreadable body or broken image", 404: "Unknown", 409: "Conflict with the task's state",
+    410: "The task is known, its picture is gone",
     413: "Too large", 415: "Format or Content-Type not supported", 422: "A field's value is wrong",
     429: "Queue full; see Retry-After", 500: "A bug", 503: "Not ready; see Retry-After", 504: "Timed out",
 }  # fmt: skip
@@ -31,6 +35,12 @@ _BATCH_EXAMPLE = {"items": [_EXAMPLE, _EXAMPLE], "batch_id": "catalogue-7"}
 _BODIES: tuple[type[BaseModel], ...] = (
     MaskRequest, RegionsRequest, AsyncRequest, DetectRequest, RemoveTextRequest, RemoveTextTaskRequest, BatchRequest
 )  # fmt: skip
+_JSON = "application/json"
+_OF_BODIES = {400, 413, 415, 422, 429, 504}
+_ID = "0f3c9d2e7b6a4c1d8e5f"
+# The code shown for a status that several have: the one that most callers meet.
+_CODES = {status: code for code, status in reversed(STATUS.items())}
+_ERROR_REF = {"$ref": "#/components/schemas/ErrorBody"}
 _REF = "#/components/schemas/{model}"
 
 
@@ -50,7 +60,12 @@ def body(schema: type[BaseModel]) -> dict[str, Any]:
     for name in ("regions", "include", "exclude"):
         if name in form["properties"]:
             form["properties"][name] = {"type": "string", "description": "The list of regions as JSON."}
-    content = {"application/json": {"schema": reference, "example": example}, "multipart/form-data": {"schema": form}}
+    files = {name: f"(the bytes of {name}.png)" for name in ("image", "mask") if name in form["properties"]}
+    fields = {"regions": json.dumps(_EXAMPLE["regions"])} if "regions" in form["properties"] else {}
+    content = {
+        _JSON: {"schema": reference, "example": example},
+        "multipart/form-data": {"schema": form, "example": files | fields},
+    }
     return {"requestBody": {"required": True, "content": content}}
 
 
@@ -58,6 +73,34 @@ def json_body(schema: type[BaseModel]) -> dict[str, Any]:
     """The request body of an operation that takes JSON only."""
     content = {"application/json": {"schema": {"$ref": _REF.format(model=schema.__name__)}, "example": _BATCH_EXAMPLE}}
     return {"requestBody": {"required": True, "content": content}}
+
+
+def _errors(operation: dict[str, Any], path: str) -> None:
+    """Leaves the error answers that this operation can give, each with an example."""
+    responses: dict[str, Any] = operation["responses"]
+    has_body, has_id = "requestBody" in operation, "{" in path
+    later = path.endswith(("-async", "-batch"))
+    impossible = {504} if later else set()
+    if not has_body:
+        impossible |= _OF_BODIES
+    if not has_id:
+        impossible |= {404}
+    if not has_id and not later:
+        impossible |= {409, 429}
+    if "task-result" not in path:
+        impossible |= {410}
+    for number in impossible:
+        responses.pop(str(number), None)
+    responses.setdefault("500", {"description": _MEANINGS[500], "content": {_JSON: {"schema": _ERROR_REF}}})
+    for status, response in responses.items():
+        content = response.get("content", {}).get(_JSON, {})
+        if content.get("schema") == _ERROR_REF:
+            content["example"] = {
+                "detail": f"{_MEANINGS[int(status)]}.",
+                "error": _CODES[int(status)],
+                "request_id": _ID,
+            }
+    operation["responses"] = dict(sorted(responses.items()))
 
 
 def install(app: FastAPI) -> None:
@@ -72,6 +115,10 @@ def install(app: FastAPI) -> None:
                 whole = schema.model_json_schema(ref_template=_REF)
                 schemas.update(whole.pop("$defs", {}))
                 schemas[schema.__name__] = whole
+            for path, operations in document["paths"].items():
+                for method, operation in operations.items():
+                    samples.add_to(operation, method, path)
+                    _errors(operation, path)
             app.openapi_schema = document
         return app.openapi_schema
 

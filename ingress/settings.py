@@ -61,6 +61,7 @@ class Settings(BaseSettings):
     callback_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Where callbacks may go: names, *.wildcards, networks, comma separated; empty: not loopback."
     )
+    playground: Literal["on", "off"] = Field("on", description="The web page at `/playground`: on or off.")
     public_url: str = Field("", description="Base URL for links in answers; empty: from the request's headers.")
 
     @classmethod
@@ -87,6 +88,12 @@ class Settings(BaseSettings):
         if unknown := [name for name in names if name and name not in known_models()]:
             raise ValueError(f"unknown model {unknown[0]!r}; known are {', '.join(known_models())}")
         return value
+
+    @field_validator("playground", mode="before")
+    @classmethod
+    def _switch(cls, value: object) -> object:
+        # YAML reads a bare on or off as a boolean.
+        return ("on" if value else "off") if isinstance(value, bool) else value
 
     @field_validator("log_level", mode="before")
     @classmethod

@@ -7,7 +7,7 @@ from typing import Literal
 from models.engine import InpaintEngine
 from models.engines.classic.names import FILLS
 from models.errors import UnknownModel
-from models.weights import WeightsStore
+from models.weights import WeightsFile, WeightsStore
 
 WEIGHTLESS = ("classic", "cv2", "fake", *FILLS)
 LAMA = ("lama", "anime-lama")
@@ -29,6 +29,15 @@ class EngineConfig:
 
 def known_models() -> tuple[str, ...]:
     return WITH_WEIGHTS + WEIGHTLESS
+
+
+def needed_files(name: str) -> tuple[WeightsFile, ...]:
+    """The weights files that a model needs; none for the weightless. Imports IOPaint's module of the model."""
+    if name not in WITH_WEIGHTS:
+        return ()
+    from models.engines.iopaint import files
+
+    return tuple(files(name).values())
 
 
 def load_engine(name: str, config: EngineConfig) -> InpaintEngine:

@@ -39,12 +39,17 @@ class WeightsStore:
         self._model_dir = model_dir
         self._fetch = fetch or _fetch
 
+    def find(self, file: WeightsFile) -> Path | None:
+        """Where it is on this machine; None when it would have to be fetched."""
+        folder = self._model_dir or _iopaint_cache()
+        candidates = (folder / file.name, _iopaint_cache() / file.name)
+        return next((candidate for candidate in candidates if candidate.is_file()), None)
+
     def ensure(self, model: str, file: WeightsFile) -> Path:
         """The local path of a whole file, downloading it if need be. Raises ``ModelUnavailable``."""
+        if (found := self.find(file)) is not None:
+            return found
         folder = self._model_dir or _iopaint_cache()
-        for candidate in (folder / file.name, _iopaint_cache() / file.name):
-            if candidate.is_file():
-                return candidate
         target = folder / file.name
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ from deployments.errors import TaskNotFound
 from ingress import links, presenters
 from ingress.config import AppConfig
 from ingress.openapi import ERRORS
-from ingress.routes.inpaint import image_response
+from ingress.routes.inpaint import IMAGE, image_response
 from ingress.schemas import responses as wire
 from ingress.schemas.requests import TASK_ID
 from ingress.services import Services
@@ -47,7 +47,10 @@ def build(services: Services, config: AppConfig) -> APIRouter:
     async def tasks() -> wire.TasksBody:
         return presenters.tasks(await services.tasks.counts())
 
-    @router.get("/task-result/{task_id}", summary="The picture of a completed task", response_class=Response)
+    @router.get(
+        "/task-result/{task_id}", summary="The picture of a completed task", response_class=Response,
+        responses=IMAGE,
+    )  # fmt: skip
     async def task_result(task_id: str) -> Response:
         return image_response(await services.tasks.result(checked(task_id)), with_regions=True)
 

@@ -81,26 +81,29 @@ _MODULES: dict[str, tuple[str, str, tuple[str, ...]]] = {
 NAMES = tuple(_MODULES)
 
 
-def files(name: str) -> tuple[WeightsFile, ...]:
-    """What one of ``NAMES`` needs, the main file first; URLs and checksums are IOPaint's, so its overrides hold."""
+def files(name: str) -> dict[str, WeightsFile]:
+    """The weights files of one of ``NAMES``, by the constant that holds the URL in IOPaint's module."""
     module_name, _, prefixes = _MODULES[name]
     module = importlib.import_module(f"iopaint.model.{module_name}")
-    return tuple(_weights_file(module, prefix) for prefix in prefixes)
+    return {
+        f"{prefix}_URL": WeightsFile(getattr(module, f"{prefix}_URL"), getattr(module, f"{prefix}_MD5"))
+        for prefix in prefixes
+    }
 
 
 def main_file(name: str) -> WeightsFile:
-    return files(name)[0]
+    return next(iter(files(name).values()))
 
 
 def load(name: str, device: str, store: WeightsStore) -> IOPaintEngine:
     """One of ``NAMES``. Raises ``ModelUnavailable`` when a file cannot be had or does not load."""
-    module_name, class_name, prefixes = _MODULES[name]
+    module_name, class_name, _ = _MODULES[name]
     module = importlib.import_module(f"iopaint.model.{module_name}")
     helper = importlib.import_module("iopaint.helper")
     # As iopaint/api.py does: the profiling executor makes the second run of every new shape slow.
     torch._C._jit_set_profiling_executor(False)
     torch._C._jit_set_profiling_mode(False)
-    paths = {f"{prefix}_URL": store.ensure(name, _weights_file(module, prefix)) for prefix in prefixes}
+    paths = {constant: store.ensure(name, file) for constant, file in files(name).items()}
 
     with _LOADING, ExitStack() as patches:
         # IOPaint's loaders read a local file when the URL constant is a path. Told that a file does not load, they
@@ -116,15 +119,10 @@ def load(name: str, device: str, store: WeightsStore) -> IOPaintEngine:
                 f"the weights file {error.path.name} of {name} does not load; it was renamed to {bad.name} "
                 "and will be fetched again."
             ) from error
-    main_file = paths[f"{prefixes[0]}_URL"]
     notes: tuple[str, ...] = ()
     if str(model.device) != device and device == "mps":
         notes = (f"IOPaint runs {name} on the CPU instead of mps.",)
-    return IOPaintEngine(model, EngineInfo(name, str(model.device), sha256(main_file), notes))
-
-
-def _weights_file(module: Any, prefix: str) -> WeightsFile:
-    return WeightsFile(getattr(module, f"{prefix}_URL"), getattr(module, f"{prefix}_MD5"))
+    return IOPaintEngine(model, EngineInfo(name, str(model.device), sha256(next(iter(paths.values()))), notes))
 
 
 _LOADING = threading.Lock()

@@ -1,5 +1,6 @@
 """The README's examples run as printed, against a live service; only the port and the output's name differ."""
 
+import os
 import re
 import subprocess
 import sys
@@ -12,17 +13,33 @@ from PIL import Image
 
 from tests.support.service import ROOT, Service
 
+_RUN = {"bash": ("sh", ["bash"]), "python": ("py", [sys.executable]), "javascript": ("mjs", ["node"])}
+EXAMPLES = re.findall(r"```(bash|python|javascript)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 
-@pytest.mark.parametrize(
-    ("language", "suffix", "command"),
-    [("bash", "sh", ["bash"]), ("python", "py", [sys.executable]), ("javascript", "mjs", ["node"])],
-)
-def test_example(service: Service, tmp_path: Path, language: str, suffix: str, command: list[str]) -> None:
-    (code,) = re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+def test_there_are_examples_of_the_plain_call_and_of_each_client() -> None:
+    assert [language for language, _ in EXAMPLES] == ["bash", "python", "javascript"] * 2
+
+
+@pytest.mark.parametrize(("language", "code"), EXAMPLES)
+def test_example(service: Service, tmp_path: Path, language: str, code: str) -> None:
+    suffix, command = _RUN[language]
     out = tmp_path / "clean.png"
     script = tmp_path / f"example.{suffix}"
     script.write_text(code.replace("http://localhost:8081", service.url).replace("clean.png", str(out)))
-    run = subprocess.run([*command, str(script)], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    # As if the clients had been installed as the README says.
+    (tmp_path / "node_modules").mkdir()
+    (tmp_path / "node_modules" / "iopaint-client").symlink_to(ROOT / "clients" / "js")
+    installed = {"PYTHONPATH": str(ROOT / "clients/python/src"), "IOPAINT_URL": service.url}
+    run = subprocess.run(
+        [*command, str(script)],
+        cwd=ROOT,
+        env=os.environ | installed,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert run.returncode == 0, run.stderr
     changed = _changed(out)
     assert changed[72:129, 65:507].mean() > 0.5

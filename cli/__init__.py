@@ -1,0 +1,1 @@
+"""The command line: a client of a running service, and the operator's tools beside it."""

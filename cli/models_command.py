@@ -1,0 +1,43 @@
+"""``models list`` and ``models fetch``: weights here, before the service needs them."""
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from cli.output import out
+from ingress.settings import Settings
+from models.registry import known_models, needed_files
+from models.weights import WeightsStore
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command("list")
+def list_models() -> None:
+    """Every model, the files it needs, and where they are on this machine."""
+    store = WeightsStore(Settings.model_validate({}).model_dir)
+    table = Table("Model", "File", "Here")
+    for model in known_models():
+        files = needed_files(model)
+        if not files:
+            table.add_row(model, "none needed", "")
+        for file in files:
+            table.add_row(model, file.name, str(store.find(file) or "missing"))
+    out().print(table)
+
+
+@app.command()
+def fetch(
+    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="As `models list` names them.")],
+) -> None:
+    """Download what models need, to MODEL_DIR or IOPaint's cache; checksums are verified."""
+    store = WeightsStore(Settings.model_validate({}).model_dir)
+    if unknown := [model for model in models if model not in known_models()]:
+        raise typer.BadParameter(f"unknown: {', '.join(unknown)}; known are {', '.join(known_models())}")
+    for model in models:
+        files = needed_files(model)
+        if not files:
+            out().print(f"{model} needs no weights")
+        for file in files:
+            out().print(f"{model}: {store.ensure(model, file)}", soft_wrap=True)

@@ -1,0 +1,137 @@
+"""``remove`` and ``batch``: pictures in, cleaned pictures out."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from iopaint_client import AsyncClient, Options, Picture, RegionInput, TextRemovalClientError
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from cli import regions
+from cli.output import Target, err, out
+
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+_AT_A_TIME = 8
+
+Region = Annotated[
+    list[str] | None, typer.Option("--region", "-r", help="x,y,width,height or corners 'x,y x,y x,y'; repeatable.")
+]
+Model = Annotated[str | None, typer.Option(help="Model; the service's default if not given.")]
+Format = Annotated[Literal["png", "jpeg", "webp"] | None, typer.Option("--format", help="Format of the result.")]
+Quality = Annotated[int | None, typer.Option(min=1, max=100, help="Of jpeg and webp.")]
+
+
+def remove(
+    context: typer.Context,
+    image: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The picture.")],
+    region: Region = None,
+    mask: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="White marks what goes.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where the result goes.")] = None,
+    model: Model = None,
+    output_format: Format = None,
+    quality: Quality = None,
+) -> None:
+    """Remove what regions or a mask mark from one picture."""
+    if bool(region) == (mask is not None):
+        raise typer.BadParameter("give --region (as often as needed) or --mask")
+    target: Target = context.obj
+    chosen = _options(model, output_format or _format_of(output), quality)
+    with target.client() as client:
+        if mask is not None:
+            picture = client.inpaint(image, mask, **chosen)
+        else:
+            picture = client.remove_text(image, [regions.parse(one) for one in region or ()], **chosen)
+    path = picture.save(output or image.with_name(f"{image.stem}-clean.{_suffix(picture)}"))
+    out().print(f"{path}: {picture.model}, {picture.processing_time_s} s", soft_wrap=True)
+    if picture.notes:
+        err().print(picture.notes, soft_wrap=True)
+
+
+def batch(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Its pictures are cleaned.")],
+    region: Region = None,
+    regions_file: Annotated[
+        Path | None, typer.Option("--regions", exists=True, help="JSON: regions for each file name.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of the results.")] = None,
+    model: Model = None,
+    output_format: Format = None,
+    quality: Quality = None,
+    again: Annotated[bool, typer.Option("--again", help="Also pictures whose result is there already.")] = False,
+) -> None:
+    """Clean every picture of a folder, each as a task of its own. A run that was broken off goes on where it was."""
+    target: Target = context.obj
+    shared = [regions.parse(one) for one in region or ()]
+    named = regions.from_file(regions_file) if regions_file else {}
+    into = output or folder.with_name(f"{folder.name}-clean")
+    suffix = _file_suffix(output_format or "png")
+    todo = {
+        path: (into / f"{path.stem}.{suffix}", named.get(path.name, shared))
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in _SUFFIXES and (again or not (into / f"{path.stem}.{suffix}").exists())
+    }
+    if without := [path.name for path, (_, found) in todo.items() if not found]:
+        raise typer.BadParameter(f"no region is given for {', '.join(without[:5])}")
+    into.mkdir(parents=True, exist_ok=True)
+    failed = asyncio.run(_clean_all(target, todo, _options(model, output_format, quality)))
+    out().print(f"{len(todo) - len(failed)} cleaned, {len(failed)} failed; results in {into}", soft_wrap=True)
+    for name, why in failed.items():
+        err().print(f"{name}: {why}", soft_wrap=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+async def _clean_all(
+    target: Target, todo: dict[Path, tuple[Path, list[RegionInput]]], options: Options
+) -> dict[str, str]:
+    """What failed, by name."""
+    failed: dict[str, str] = {}
+    places = asyncio.Semaphore(_AT_A_TIME)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err()) as shown:
+        bar = shown.add_task("Cleaning", total=len(todo))
+        async with AsyncClient(target.url, api_key=target.api_key) as client:
+
+            async def one(path: Path, into: Path, found: list[RegionInput]) -> None:
+                async with places:
+                    try:
+                        task = await client.submit(path, found, **options)
+                        picture = await task.result()
+                        # Whole or not there at all: a broken-off run must not leave half a file.
+                        await asyncio.to_thread(_save_whole, picture, into)
+                    except (TextRemovalClientError, OSError) as error:
+                        failed[path.name] = str(error)
+                    shown.advance(bar)
+
+            await asyncio.gather(*(one(path, into, found) for path, (into, found) in todo.items()))
+    return dict(sorted(failed.items()))
+
+
+def _save_whole(picture: Picture, path: Path) -> None:
+    picture.save(path.with_name(f".{path.name}.part")).rename(path)
+
+
+def _options(model: str | None, output_format: Literal["png", "jpeg", "webp"] | None, quality: int | None) -> Options:
+    chosen = Options()
+    if model is not None:
+        chosen["model"] = model
+    if output_format is not None:
+        chosen["output_format"] = output_format
+    if quality is not None:
+        chosen["quality"] = quality
+    return chosen
+
+
+def _format_of(path: Path | None) -> Literal["jpeg", "webp"] | None:
+    suffix = path.suffix.lower() if path else ""
+    return "jpeg" if suffix in (".jpg", ".jpeg") else "webp" if suffix == ".webp" else None
+
+
+def _suffix(picture: Picture) -> str:
+    return _file_suffix(picture.media_type.removeprefix("image/"))
+
+
+def _file_suffix(kind: str) -> str:
+    return "jpg" if kind == "jpeg" else kind

@@ -1,0 +1,242 @@
+/** The calls. Each may be repeated: a task or batch is submitted under an id made here, which is accepted once. */
+
+import { TaskCancelled, TaskFailed, TimedOut, UnexpectedAnswer } from "./errors.js";
+import { Picture, base64Of, blobOf } from "./pictures.js";
+import { sleep } from "./retries.js";
+import { Story } from "./story.js";
+import { Transport } from "./transport.js";
+
+const json = (response) => response.json();
+
+async function picture(response) {
+  if (!response.headers.get("content-type")?.startsWith("image/")) {
+    throw new UnexpectedAnswer("A picture was expected.", { status: response.status });
+  }
+  return new Picture(await response.blob(), response.headers);
+}
+
+/** A rectangle `{x, y, width, height}`, `[x, y, width, height]`, or a polygon `{points: [[x, y], ...]}`. */
+function region(given) {
+  if (!Array.isArray(given)) return given;
+  const [x, y, width, height] = given;
+  return { x, y, width, height };
+}
+
+async function form(files, fields) {
+  const made = new FormData();
+  for (const [name, image] of Object.entries(files)) made.set(name, await blobOf(image), image.name ?? name);
+  for (const [name, value] of Object.entries(fields)) if (value != null) made.set(name, String(value));
+  return made;
+}
+
+const regionsField = (regions) => JSON.stringify(regions.map(region));
+
+/** One service. `options`: apiKey, timeoutS, retries, fetch, WebSocket. */
+export class Client {
+  #transport;
+
+  constructor(baseUrl = "http://localhost:8081", options = {}) {
+    this.#transport = new Transport(baseUrl, options);
+  }
+
+  /** Also when it is starting or unhealthy. */
+  health() {
+    return this.#transport.send({ path: "api/v1/health", alsoOk: [503] }, async (response) => {
+      const body = await json(response);
+      if (typeof body.status !== "string") throw new UnexpectedAnswer("Not this service.", { status: response.status });
+      return body;
+    });
+  }
+
+  /** Until it is healthy. Throws TimedOut. */
+  async waitReady(timeoutS = 60) {
+    const end = Date.now() + timeoutS * 1000;
+    for (;;) {
+      const health = await this.health();
+      if (health.status === "healthy") return health;
+      if (Date.now() > end) throw new TimedOut(`The service is still ${health.status}: ${health.message}`);
+      await sleep(0.5);
+    }
+  }
+
+  info() {
+    return this.#transport.send({ path: "api/v1/info" }, json);
+  }
+
+  queue() {
+    return this.#transport.send({ path: "api/v1/tasks" }, json);
+  }
+
+  /** The picture without what the regions hold. */
+  async removeText(image, regions, { signal, ...options } = {}) {
+    const body = await form({ image }, { ...options, regions: regionsField(regions) });
+    return this.#transport.send({ method: "POST", path: "api/v1/inpaint-regions", body }, picture, signal);
+  }
+
+  /** The picture without what the mask marks white. */
+  async inpaint(image, mask, { signal, ...options } = {}) {
+    const body = await form({ image, mask }, options);
+    return this.#transport.send({ method: "POST", path: "api/v1/inpaint", body }, picture, signal);
+  }
+
+  /** The work is done, the figures come back, the picture does not. */
+  async measure(image, regions, { signal, ...options } = {}) {
+    const body = await form({ image }, { ...options, regions: regionsField(regions) });
+    const call = { method: "POST", path: "api/v1/inpaint-regions-json", body };
+    return (await this.#transport.send(call, json, signal)).processing_stats;
+  }
+
+  /** Accepted when this resolves: the task ends, whatever dies. */
+  async submit(image, regions, { taskId = newId(), callbackUrl, priority, signal, ...options } = {}) {
+    const fields = { ...options, task_id: taskId, callback_url: callbackUrl, priority };
+    const body = await form({ image }, { ...fields, regions: regionsField(regions) });
+    const call = { method: "POST", path: "api/v1/inpaint-regions-async", body };
+    const accepted = await this.#transport.send(call, json, signal);
+    return new Task(this.#transport, accepted.task_id);
+  }
+
+  /** One submitted before; nothing is asked yet. */
+  task(taskId) {
+    return new Task(this.#transport, taskId);
+  }
+
+  /** `items`: `{image, regions}` or `{image, mask}`, each with options of its own. All are accepted, or none. */
+  async submitBatch(items, { batchId = newId(), callbackUrl, priority = 0, signal, ...options } = {}) {
+    const sent = await Promise.all(items.map((item) => batchItem(item, options)));
+    const body = { batch_id: batchId, priority, items: sent };
+    if (callbackUrl) body.callback_url = callbackUrl;
+    const call = { method: "POST", path: "api/v1/inpaint-batch", json: body };
+    const accepted = await this.#transport.send(call, json, signal);
+    return new Batch(this.#transport, accepted.batch_id);
+  }
+
+  batch(batchId) {
+    return new Batch(this.#transport, batchId);
+  }
+
+  /** The service's messages about all tasks, as they come, until the signal is aborted. */
+  messages(signal) {
+    return this.#transport.listen(signal);
+  }
+}
+
+// Not crypto.randomUUID: browsers offer it on https and localhost only.
+function newId() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+async function batchItem({ image, regions, mask, ...own }, shared) {
+  const item = { ...shared, ...own, image: await base64Of(image) };
+  if (mask) item.mask = await base64Of(mask);
+  if (regions) item.regions = regions.map(region);
+  return item;
+}
+
+/** A task of the service. `for await` yields an update for each change, the last one `ended`. */
+export class Task {
+  #transport;
+
+  constructor(transport, id) {
+    this.#transport = transport;
+    this.id = id;
+  }
+
+  [Symbol.asyncIterator]() {
+    return this.updates();
+  }
+
+  /** `options`: timeoutS, signal. A connection that breaks is made again, and nothing that matters is missed. */
+  updates(options = {}) {
+    const story = new Story([this.id]);
+    const look = async () => [story.look(await this.status())].filter(Boolean);
+    return this.#transport.follow(`progress/${this.id}`, null, story, look, options);
+  }
+
+  status() {
+    return this.#transport.send({ path: `api/v1/task-status/${this.id}` }, json);
+  }
+
+  /** Waits for the end. Throws TaskFailed, TaskCancelled, TimedOut, ResultExpired. */
+  async result({ onUpdate = () => {}, ...options } = {}) {
+    let last;
+    for await (const update of this.updates(options)) {
+      last = update;
+      onUpdate(update);
+    }
+    if (last.status === "cancelled") throw new TaskCancelled(`The task ${this.id} was cancelled.`);
+    if (last.status === "error") {
+      const state = await this.status();
+      throw new TaskFailed(state.error_message ?? "The task failed.", { taskId: this.id, code: state.error });
+    }
+    return this.#transport.send({ path: `api/v1/task-result/${this.id}` }, picture);
+  }
+
+  /** Final at once; again is fine. Throws Conflict when it has ended otherwise. */
+  cancel() {
+    return this.#transport.send({ method: "POST", path: `api/v1/cancel-task/${this.id}` }, json);
+  }
+
+  /** An ended task and its files. */
+  forget() {
+    return this.#transport.send({ method: "DELETE", path: `api/v1/tasks/${this.id}` }, json);
+  }
+
+  async deliveries() {
+    return (await this.#transport.send({ path: `api/v1/tasks/${this.id}/deliveries` }, json)).deliveries;
+  }
+
+  /** Sends its callback once more. */
+  async redeliver() {
+    const call = { method: "POST", path: `api/v1/tasks/${this.id}/deliveries`, repeatable: false };
+    return (await this.#transport.send(call, json)).deliveries;
+  }
+}
+
+/** Many tasks. `for await` yields the updates of all of them until all have ended. */
+export class Batch {
+  #transport;
+
+  constructor(transport, id) {
+    this.#transport = transport;
+    this.id = id;
+  }
+
+  [Symbol.asyncIterator]() {
+    return this.updates();
+  }
+
+  async *updates(options = {}) {
+    const story = new Story((await this.status()).tasks.map((task) => task.task_id));
+    const look = async () => (await this.status()).tasks.map((task) => story.look(task)).filter(Boolean);
+    yield* this.#transport.follow("progress", this.id, story, look, options);
+  }
+
+  status() {
+    return this.#transport.send({ path: `api/v1/batch-status/${this.id}` }, json);
+  }
+
+  /** Until all have ended; the state then. */
+  async wait({ onUpdate = () => {}, ...options } = {}) {
+    for await (const update of this.updates(options)) onUpdate(update);
+    return this.status();
+  }
+
+  /** Waits, then `{task, picture}` in order; picture is null for a task that did not complete. */
+  async *results(options = {}) {
+    for (const task of (await this.wait(options)).tasks) {
+      const done = task.status === "completed";
+      const path = `api/v1/task-result/${task.task_id}`;
+      yield { task, picture: done ? await this.#transport.send({ path }, picture) : null };
+    }
+  }
+
+  /** All pictures and report.json as a zip, in a Blob. Throws Conflict until all have ended. */
+  download() {
+    return this.#transport.send({ path: `api/v1/batch-result/${this.id}` }, (response) => response.blob());
+  }
+
+  /** What has not ended of it. */
+  cancel() {
+    return this.#transport.send({ method: "POST", path: `api/v1/cancel-batch/${this.id}` }, json);
+  }
+}

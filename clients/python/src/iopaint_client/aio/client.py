@@ -1,0 +1,127 @@
+"""The client for asyncio: the same calls as ``client``, awaited (a test compares them)."""
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+import httpx
+
+from iopaint_client import calls
+from iopaint_client.aio.tasks import AsyncBatch, AsyncTask
+from iopaint_client.aio.transport import AsyncTransport
+from iopaint_client.errors import TimedOut
+from iopaint_client.options import Options
+from iopaint_client.pictures import ImageInput, Picture
+from iopaint_client.regions import RegionInput
+from iopaint_client.retries import Retries
+from iopaint_client.states import BatchItem, Health, Info, Queue
+
+_POLL_S = 0.5
+
+
+class AsyncClient:
+    """One service, in one event loop; close it, or use it in an ``async with``.
+
+    ``timeout_s`` is for one answer: a synchronous call may take as long as the service's REQUEST_TIMEOUT.
+    ``transport`` replaces httpx's own, for tests and unusual networks.
+    """
+
+    def __init__(
+        self,
+        base_url: str = "http://localhost:8081",
+        *,
+        api_key: str | None = None,
+        timeout_s: float = 330.0,
+        retries: Retries = Retries(),  # noqa: B008 - frozen
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._transport = AsyncTransport(base_url, api_key, timeout_s, retries, transport)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._transport.close()
+
+    # --- the service
+
+    async def health(self) -> Health:
+        """Also when it is starting or unhealthy."""
+        return await self._transport.send(calls.health())
+
+    async def wait_ready(self, timeout_s: float = 60.0) -> Health:
+        """Until it is healthy: a service that starts needs some seconds. Raises ``TimedOut``, ``ConnectionFailed``."""
+        end = time.monotonic() + timeout_s
+        while (health := await self.health()).status != "healthy":
+            if time.monotonic() > end:
+                raise TimedOut(f"The service is still {health.status} after {timeout_s} s: {health.message}")
+            await asyncio.sleep(_POLL_S)
+        return health
+
+    async def info(self) -> Info:
+        return await self._transport.send(calls.info())
+
+    async def queue(self) -> Queue:
+        return await self._transport.send(calls.queue())
+
+    # --- now
+
+    async def remove_text(
+        self, image: ImageInput, regions: Iterable[RegionInput], **options: Unpack[Options]
+    ) -> Picture:
+        """The picture without what the regions hold."""
+        return await self._transport.send(await asyncio.to_thread(calls.remove_text, image, regions, options))
+
+    async def inpaint(self, image: ImageInput, mask: ImageInput, **options: Unpack[Options]) -> Picture:
+        """The picture without what the mask marks white."""
+        return await self._transport.send(await asyncio.to_thread(calls.inpaint, image, mask, options))
+
+    async def measure(
+        self, image: ImageInput, regions: Iterable[RegionInput], **options: Unpack[Options]
+    ) -> Mapping[str, Any]:
+        """The work is done, the figures come back, the picture does not."""
+        return await self._transport.send(await asyncio.to_thread(calls.measure, image, regions, options))
+
+    # --- later
+
+    async def submit(
+        self,
+        image: ImageInput,
+        regions: Iterable[RegionInput],
+        *,
+        task_id: str | None = None,
+        callback_url: str | None = None,
+        priority: int = 0,
+        **options: Unpack[Options],
+    ) -> "AsyncTask":
+        """Accepted when this returns: the task ends, whatever dies. Repeats find the task that was accepted first."""
+        call = await asyncio.to_thread(calls.submit, image, regions, task_id, callback_url, priority, options)
+        return AsyncTask(self._transport, await self._transport.send(call))
+
+    def task(self, task_id: str) -> "AsyncTask":
+        """One submitted before; nothing is asked yet."""
+        return AsyncTask(self._transport, task_id)
+
+    async def submit_batch(
+        self,
+        items: Iterable[BatchItem],
+        *,
+        batch_id: str | None = None,
+        callback_url: str | None = None,
+        priority: int = 0,
+        **options: Unpack[Options],
+    ) -> "AsyncBatch":
+        """All of them are accepted, or none. ``options`` hold for the items that say nothing else."""
+        call = await asyncio.to_thread(calls.submit_batch, items, batch_id, callback_url, priority, options)
+        made, _ = await self._transport.send(call)
+        return AsyncBatch(self._transport, made)
+
+    def batch(self, batch_id: str) -> "AsyncBatch":
+        return AsyncBatch(self._transport, batch_id)

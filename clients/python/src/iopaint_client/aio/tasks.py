@@ -1,0 +1,118 @@
+"""Tasks and batches of the client for asyncio. ``sync.tasks`` is its twin."""
+
+from collections.abc import AsyncIterator
+from os import PathLike, fspath
+from pathlib import Path
+
+from iopaint_client import calls
+from iopaint_client.aio.transport import AsyncTransport
+from iopaint_client.bar import progress_bar
+from iopaint_client.pictures import Picture
+from iopaint_client.states import BatchState, Delivery, TaskState, Update
+from iopaint_client.story import Story
+from iopaint_client.sync.tasks import raise_for_end
+
+
+class AsyncTask:
+    """A task of the service. Iterating yields an ``Update`` for each change, the last one ``ended``."""
+
+    def __init__(self, transport: AsyncTransport, task_id: str) -> None:
+        self._transport = transport
+        self.id = task_id
+
+    def __repr__(self) -> str:
+        return f"AsyncTask({self.id!r})"
+
+    def __aiter__(self) -> AsyncIterator[Update]:
+        return self.updates()
+
+    def updates(self, timeout_s: float | None = None) -> AsyncIterator[Update]:
+        """Over the WebSocket; a connection that breaks is made again, and nothing that matters is missed."""
+        story = Story([self.id])
+
+        async def look() -> tuple[Story, list[Update]]:
+            update = story.look(await self.status())
+            return story, [update] if update else []
+
+        return self._transport.follow(f"progress/{self.id}", None, look, timeout_s)
+
+    async def status(self) -> TaskState:
+        return await self._transport.send(calls.task_state(self.id))
+
+    async def result(self, timeout_s: float | None = None, *, progress: bool = False) -> Picture:
+        """Wait for the end. Raises ``TaskFailed``, ``TaskCancelled``, ``TimedOut``, ``ResultExpired``."""
+        with progress_bar(progress, self.id) as show:
+            async for update in self.updates(timeout_s):
+                show(update)
+        if update.status != "completed":
+            raise_for_end(await self.status())
+        return await self._transport.send(calls.task_result(self.id))
+
+    async def cancel(self) -> None:
+        """Final at once; again is fine. Raises ``Conflict`` when it has ended otherwise."""
+        await self._transport.send(calls.cancel_task(self.id))
+
+    async def forget(self) -> None:
+        """An ended task and its files. Raises ``Conflict`` while it runs."""
+        await self._transport.send(calls.forget_task(self.id))
+
+    async def deliveries(self) -> list[Delivery]:
+        """Attempts at its callback."""
+        return await self._transport.send(calls.deliveries(self.id))
+
+    async def redeliver(self) -> list[Delivery]:
+        """Send its callback once more."""
+        return await self._transport.send(calls.redeliver(self.id))
+
+
+class AsyncBatch:
+    """Many tasks. Iterating yields the updates of all of them until all have ended."""
+
+    def __init__(self, transport: AsyncTransport, batch_id: str) -> None:
+        self._transport = transport
+        self.id = batch_id
+
+    def __repr__(self) -> str:
+        return f"AsyncBatch({self.id!r})"
+
+    def __aiter__(self) -> AsyncIterator[Update]:
+        return self.updates()
+
+    def updates(self, timeout_s: float | None = None) -> AsyncIterator[Update]:
+        stories: list[Story] = []
+
+        async def look() -> tuple[Story, list[Update]]:
+            tasks = (await self.status()).tasks
+            if not stories:
+                stories.append(Story(task.task_id for task in tasks))
+            return stories[0], [update for task in tasks if (update := stories[0].look(task))]
+
+        return self._transport.follow("progress", self.id, look, timeout_s)
+
+    async def status(self) -> BatchState:
+        return await self._transport.send(calls.batch_state(self.id))
+
+    async def wait(self, timeout_s: float | None = None, *, progress: bool = False) -> BatchState:
+        """Until all have ended. Raises ``TimedOut``."""
+        with progress_bar(progress, self.id) as show:
+            done: dict[str, float] = {}
+            async for update in self.updates(timeout_s):
+                done[update.task_id] = 100.0 if update.ended else update.progress
+                show(Update(self.id, update.status, update.stage, sum(done.values()) / len(done), ""))
+        return await self.status()
+
+    async def results(self, timeout_s: float | None = None) -> AsyncIterator[tuple[TaskState, Picture | None]]:
+        """Waits, then each task in order with its picture; None for one that did not complete."""
+        for task in (await self.wait(timeout_s)).tasks:
+            if task.status == "completed":
+                yield task, await self._transport.send(calls.task_result(task.task_id))
+            else:
+                yield task, None
+
+    async def download(self, path: str | PathLike[str]) -> Path:
+        """All pictures and ``report.json`` as a zip. Raises ``Conflict`` until all have ended."""
+        return await self._transport.download(calls.batch_zip(self.id), Path(fspath(path)))
+
+    async def cancel(self) -> BatchState:
+        """What has not ended of it."""
+        return await self._transport.send(calls.cancel_batch(self.id))

@@ -1,0 +1,22 @@
+"""The optional parameters of every call on an image, as keyword arguments."""
+
+from typing import Literal, TypedDict
+
+
+class Options(TypedDict, total=False):
+    """The service's own names and defaults; ``/docs`` of a running service describes each."""
+
+    model: str
+    output_format: Literal["png", "jpeg", "webp"]
+    quality: int
+    hd_strategy: Literal["Original", "Crop", "Resize", "Auto"]
+    hd_strategy_crop_trigger_size: int
+    hd_strategy_crop_margin: int
+    hd_strategy_resize_limit: int
+    sd_seed: int
+    sd_steps: int
+    sd_strength: float
+    sd_guidance_scale: float
+    sd_sampler: str
+    prompt: str
+    negative_prompt: str

@@ -1,0 +1,125 @@
+"""The blocking client. ``aio`` has the same for asyncio; keep them in step (a test compares them)."""
+
+import time
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+import httpx
+
+from iopaint_client import calls
+from iopaint_client.errors import TimedOut
+from iopaint_client.options import Options
+from iopaint_client.pictures import ImageInput, Picture
+from iopaint_client.regions import RegionInput
+from iopaint_client.retries import Retries
+from iopaint_client.states import BatchItem, Health, Info, Queue
+from iopaint_client.sync.tasks import Batch, Task
+from iopaint_client.sync.transport import Transport
+
+_POLL_S = 0.5
+
+
+class Client:
+    """One service. Safe to share between threads; close it, or use it in a ``with``.
+
+    ``timeout_s`` is for one answer: a synchronous call may take as long as the service's REQUEST_TIMEOUT.
+    ``transport`` replaces httpx's own, for tests and unusual networks.
+    """
+
+    def __init__(
+        self,
+        base_url: str = "http://localhost:8081",
+        *,
+        api_key: str | None = None,
+        timeout_s: float = 330.0,
+        retries: Retries = Retries(),  # noqa: B008 - frozen
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._transport = Transport(base_url, api_key, timeout_s, retries, transport)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._transport.close()
+
+    # --- the service
+
+    def health(self) -> Health:
+        """Also when it is starting or unhealthy."""
+        return self._transport.send(calls.health())
+
+    def wait_ready(self, timeout_s: float = 60.0) -> Health:
+        """Until it is healthy: a service that starts needs some seconds. Raises ``TimedOut``, ``ConnectionFailed``."""
+        end = time.monotonic() + timeout_s
+        while (health := self.health()).status != "healthy":
+            if time.monotonic() > end:
+                raise TimedOut(f"The service is still {health.status} after {timeout_s} s: {health.message}")
+            time.sleep(_POLL_S)
+        return health
+
+    def info(self) -> Info:
+        return self._transport.send(calls.info())
+
+    def queue(self) -> Queue:
+        return self._transport.send(calls.queue())
+
+    # --- now
+
+    def remove_text(self, image: ImageInput, regions: Iterable[RegionInput], **options: Unpack[Options]) -> Picture:
+        """The picture without what the regions hold."""
+        return self._transport.send(calls.remove_text(image, regions, options))
+
+    def inpaint(self, image: ImageInput, mask: ImageInput, **options: Unpack[Options]) -> Picture:
+        """The picture without what the mask marks white."""
+        return self._transport.send(calls.inpaint(image, mask, options))
+
+    def measure(
+        self, image: ImageInput, regions: Iterable[RegionInput], **options: Unpack[Options]
+    ) -> Mapping[str, Any]:
+        """The work is done, the figures come back, the picture does not."""
+        return self._transport.send(calls.measure(image, regions, options))
+
+    # --- later
+
+    def submit(
+        self,
+        image: ImageInput,
+        regions: Iterable[RegionInput],
+        *,
+        task_id: str | None = None,
+        callback_url: str | None = None,
+        priority: int = 0,
+        **options: Unpack[Options],
+    ) -> "Task":
+        """Accepted when this returns: the task ends, whatever dies. Repeats find the task that was accepted first."""
+        return Task(
+            self._transport,
+            self._transport.send(calls.submit(image, regions, task_id, callback_url, priority, options)),
+        )
+
+    def task(self, task_id: str) -> "Task":
+        """One submitted before; nothing is asked yet."""
+        return Task(self._transport, task_id)
+
+    def submit_batch(
+        self,
+        items: Iterable[BatchItem],
+        *,
+        batch_id: str | None = None,
+        callback_url: str | None = None,
+        priority: int = 0,
+        **options: Unpack[Options],
+    ) -> "Batch":
+        """All of them are accepted, or none. ``options`` hold for the items that say nothing else."""
+        made, _ = self._transport.send(calls.submit_batch(items, batch_id, callback_url, priority, options))
+        return Batch(self._transport, made)
+
+    def batch(self, batch_id: str) -> "Batch":
+        return Batch(self._transport, batch_id)

@@ -1,0 +1,23 @@
+"""What both clients do alike around a request."""
+
+import httpx
+
+from iopaint_client.errors import ConnectionFailed, TextRemovalClientError, TimedOut
+
+USER_AGENT = "iopaint-client/1.0.0"
+
+
+def headers(api_key: str | None) -> dict[str, str]:
+    return {"User-Agent": USER_AGENT} | ({"Authorization": f"Bearer {api_key}"} if api_key else {})
+
+
+def base(url: str) -> str:
+    return url.rstrip("/") + "/"
+
+
+def transport_error(error: httpx.TransportError, request: httpx.Request) -> TextRemovalClientError:
+    """A time-out of the answer is final: the work would begin anew. Everything else may be repeated."""
+    where = f"{request.url.scheme}://{request.url.netloc.decode()}"
+    if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
+        return TimedOut(f"{where} did not answer in time ({type(error).__name__}).")
+    return ConnectionFailed(f"{where} cannot be reached: {error or type(error).__name__}.")

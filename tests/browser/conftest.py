@@ -1,0 +1,56 @@
+"""A real service and a real Chromium, both for this folder only: they end before others start theirs."""
+
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.support.service import ROOT, Service, running
+
+_ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="package")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with running(tmp_path_factory.mktemp("browser"), IOPAINT_MODELS="cv2,fake", IOPAINT_FAKE_UNIT_S="0.25") as made:
+        yield made
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    found = subprocess.run([ROOT / "scripts" / "setup_browser"], stdout=subprocess.PIPE, text=True, check=True)
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=found.stdout.strip(), args=_ARGUMENTS)
+        yield made
+        made.close()
+
+
+class Visit:
+    """The page, and what it did that nobody sees: requests, errors."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.url = url
+        self.requests: list[str] = []
+        self.faults: list[str] = []
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("websocket", lambda socket: self.requests.append(socket.url))
+        page.on("pageerror", lambda error: self.faults.append(str(error)))
+        page.on("console", lambda message: self.faults.append(message.text) if message.type == "error" else None)
+
+    def open(self) -> Page:
+        self.page.goto(self.url + "/playground")
+        expect(self.page.locator("#model option").nth(1)).to_be_attached()
+        return self.page
+
+
+@pytest.fixture
+def visit(browser: Browser, service: Service) -> Iterator[Visit]:
+    context = browser.new_context(viewport={"width": 1100, "height": 1300}, locale="en-US", color_scheme="light")
+    made = Visit(context.new_page(), service.url)
+    yield made
+    context.close()
+    assert made.faults == []
