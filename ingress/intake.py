@@ -113,6 +113,7 @@ def _check(schema: type[P], fields: dict[str, Any], files: dict[str, bytes], con
         raise UnknownModel(f"model: {engine!r} is not offered. Offered are: {', '.join(config.models)}.")
     intake = Intake(request, request.job(config.hd_strategy), files["image"], files.get("mask"))
     header = codec.probe(intake.image, max_pixels=config.max_pixels)
+    codec.check_output(header.width, header.height, intake.job.output)
     find = intake.job.find_text
     areas = (intake.job.regions, find.include if find else None, find.exclude if find else None)
     for name, regions in zip(_AREAS, areas, strict=True):
