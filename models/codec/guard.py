@@ -66,7 +66,7 @@ def tiff_directory(data: bytes) -> int | None:
 
 def tiff_has_more(data: bytes) -> bool:
     """Whether a second picture follows the first. Pillow would count them all, one after the other."""
-    order, offset, big = _tiff_start(data)
+    _, offset, big = _tiff_start(data)
     tags = tiff_directory(data)
     if tags is None:
         return False
@@ -103,10 +103,9 @@ def _tiff_start(data: bytes) -> tuple[str, int, bool]:
 
 
 def _check_png(data: bytes) -> None:
-    count = others = text = 0
-    for kind, _, length in png_chunks(data):
-        count += 1
-        others += kind != b"IDAT" and kind != b"fdAT"
+    others = text = 0
+    for count, (kind, _, length) in enumerate(png_chunks(data), start=1):
+        others += kind not in {b"IDAT", b"fdAT"}
         text += length if kind in _TEXTUAL else 0
         if count > MAX_CHUNKS or others > MAX_SEGMENTS:
             raise _refused("it has too many chunks")

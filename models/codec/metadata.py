@@ -65,6 +65,11 @@ def bits_per_channel(image: PILImage.Image, data: bytes) -> int:
     return 8
 
 
+def is_gray_png(image: PILImage.Image, data: bytes) -> bool:
+    """By IHDR's colour type: Pillow reads gray with alpha as colour where it has 16 bits."""
+    return image.format == "PNG" and data[25] in (0, 4)
+
+
 def _exif(image: PILImage.Image, data: bytes) -> PILImage.Exif:
     if image.format != "PNG":
         return image.getexif()

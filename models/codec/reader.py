@@ -54,7 +54,8 @@ def decode(data: bytes, *, max_pixels: int) -> DecodedImage:
         if upright.mode == "CMYK":
             by = "its ICC profile" if converted else "the plain formula, because it has no usable ICC profile"
             notes.append(f"The picture is CMYK; it was converted to sRGB by {by}.")
-        deep = _deep(data, orientation, rgb) if bits == 16 else None
+        gray = upright.mode in _GRAY or metadata.is_gray_png(image, data)
+        deep = _deep(data, orientation, rgb, gray) if bits == 16 else None
         if bits > 8 and deep is None:
             notes.append(f"The picture has {bits} bits per channel; the result has 8.")
         return DecodedImage(
@@ -64,7 +65,7 @@ def decode(data: bytes, *, max_pixels: int) -> DecodedImage:
             metadata.dpi(image),
             exif,
             tuple(notes),
-            gray=upright.mode in _GRAY,
+            gray=gray,
             deep=deep,
         )
 
@@ -145,7 +146,7 @@ def _rgb(image: PILImage.Image, profile: bytes | None) -> tuple[Image, bool]:
     return np.array(image.convert("RGB")), False
 
 
-def _deep(data: bytes, orientation: int, rgb: Image) -> NDArray[np.uint16] | None:
+def _deep(data: bytes, orientation: int, rgb: Image, gray: bool) -> NDArray[np.uint16] | None:
     """All 16 bits, which Pillow does not give for colour; None when OpenCV reads other pixels than Pillow did."""
     try:
         found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -153,8 +154,10 @@ def _deep(data: bytes, orientation: int, rgb: Image) -> NDArray[np.uint16] | Non
         return None
     if found is None or found.dtype != np.uint16:
         return None
-    pixels = found if found.ndim == 3 else found[:, :, np.newaxis]
-    if pixels.shape[2] >= 3:
+    pixels = found.astype(np.uint16, copy=False).reshape(*found.shape[:2], -1)
+    if gray:
+        pixels = pixels[:, :, [0, 3] if pixels.shape[2] == 4 else [0]]  # gray with alpha is read as colour
+    elif pixels.shape[2] >= 3:
         pixels = pixels[:, :, [2, 1, 0, *range(3, pixels.shape[2])]]
     pixels = _turned(pixels, orientation)
     colour = pixels[:, :, : 3 if pixels.shape[2] >= 3 else 1]

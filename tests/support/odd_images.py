@@ -46,7 +46,7 @@ def deep_photo(channels: int, seed: int = 0) -> NDArray[np.uint16]:
     """All 16 bits in use."""
     low = np.random.default_rng(seed).integers(0, 256, (HEIGHT, WIDTH, channels))
     high = np.dstack([photo(WIDTH, HEIGHT, seed), photo(WIDTH, HEIGHT, seed + 1)[:, :, :1]])[:, :, :channels]
-    return (high.astype(np.uint16) << 8) | low.astype(np.uint16)
+    return ((high.astype(np.uint16) << 8) | low.astype(np.uint16)).astype(np.uint16)
 
 
 def deep_png(pixels: NDArray[np.uint16]) -> bytes:
@@ -99,7 +99,11 @@ def _modes() -> list[Kind]:
         Kind("black and white, 1 bit", _save(_rgb().convert("1"), "PNG"), _array(_rgb().convert("1").convert("L"))),
         Kind("palette", _save(palette, "PNG"), _array(palette.convert("RGB"))),
         Kind("palette with transparency", _save(palette, "PNG", transparency=3), shown),
-        Kind("RGB with one transparent colour", _save(keyed, "PNG", transparency=colour), np.dstack([keyed, key])),
+        Kind(
+            "RGB with one transparent colour",
+            _save(keyed, "PNG", transparency=colour),
+            np.dstack([np.asarray(keyed), key]),
+        ),
         Kind("RGBA", _save(rgba, "PNG"), _array(rgba)),
         Kind("RGBA WebP", _save(rgba, "WEBP", lossless=True, exact=True), _array(rgba)),
         Kind("CMYK JPEG without a profile", _save(_rgb().convert("CMYK"), "JPEG")),
