@@ -47,7 +47,8 @@ def pixels_of(data: bytes) -> NDArray[np.uint8] | NDArray[np.uint16]:
         return np.asarray(opened)
     found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     assert found is not None
-    whole = found.astype(np.uint16 if data[24] == 16 else np.uint8, copy=False)
+    whole: NDArray[np.uint8] | NDArray[np.uint16]
+    whole = found.astype(np.uint16) if data[24] == 16 else found.astype(np.uint8)
     if whole.ndim == 2:
         return whole[:, :, np.newaxis]
     return whole[:, :, [2, 1, 0, *range(3, whole.shape[2])]]
