@@ -30,11 +30,25 @@ class BodyTooLarge(TextRemovalError):
     code = "body_too_large"
 
 
+class UploadTooSlow(TextRemovalError):
+    """No byte of an announced body came for a while."""
+
+    code = "upload_timeout"
+
+
+class TooManyRequests(TextRemovalError):
+    """More calls than one client may send; ``details["retry_after_s"]`` says when to come again."""
+
+    code = "rate_limited"
+
+
 STATUS: dict[str, int] = {
     "unreadable_body": 400,
     "invalid_image": 400,
+    "unauthorized": 401,
     "task_not_found": 404,
     "batch_not_found": 404,
+    "upload_timeout": 408,
     "task_conflict": 409,
     "task_finished": 409,
     "task_running": 409,
@@ -49,6 +63,7 @@ STATUS: dict[str, int] = {
     "invalid_field": 422,
     "unknown_model": 422,
     "queue_full": 429,
+    "rate_limited": 429,
     "cancelled": 499,
     "internal_error": 500,
     "model_unavailable": 503,
@@ -57,6 +72,7 @@ STATUS: dict[str, int] = {
     "request_timeout": 504,
 }
 _RETRY_AFTER_S = {429: 5.0, 503: 5.0}
+_UNREAD_BODY = frozenset({408, 413})
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
@@ -89,6 +105,8 @@ def install(app: FastAPI) -> None:
         headers = {}
         if status in _RETRY_AFTER_S:
             headers["Retry-After"] = str(math.ceil(error.details.get("retry_after_s", _RETRY_AFTER_S[status])))
+        if status in _UNREAD_BODY:
+            headers["Connection"] = "close"  # or the rest of the body would still be taken in
         return respond(request, status, error.code, error.message, headers)
 
     async def invalid(request: Request, error: Exception) -> JSONResponse:
