@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from models.errors import InvalidField, TextRemovalError
 
@@ -96,6 +97,16 @@ def invalid_field(errors: Sequence[Any]) -> InvalidField:
     return InvalidField(f"{name or 'body'}: {first['msg']}.", field=name or "body")
 
 
+def _allowed_methods(request: Request) -> list[str]:
+    """Of all routes of the path: the framework tells those of the first only."""
+    found: set[str] = set()
+    for route in request.app.router.routes:
+        match, child = route.matches(request.scope)
+        if match is not Match.NONE:
+            found |= set(getattr(child.get("endpoint_route", route), "methods", None) or ())
+    return sorted(found)
+
+
 def install(app: FastAPI) -> None:
     """Register the handlers."""
 
@@ -116,7 +127,10 @@ def install(app: FastAPI) -> None:
     async def http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         code = _HTTP_CODES.get(error.status_code, "http_error")
-        return respond(request, error.status_code, code, str(error.detail), dict(error.headers or {}))
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(_allowed_methods(request))
+        return respond(request, error.status_code, code, str(error.detail), headers)
 
     async def unknown(request: Request, error: Exception) -> JSONResponse:
         # A process border: the cause goes to the log, never to the client.

@@ -14,7 +14,7 @@ SUPPORTED_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", *(("AVIF",) if featur
 """The allow-list. Every other decoder that Pillow has stays out of reach."""
 
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, OverflowError, AttributeError,
-          AssertionError, ZeroDivisionError, struct.error, zlib.error, MemoryError)  # fmt: skip
+          AssertionError, ZeroDivisionError, RuntimeError, struct.error, zlib.error, MemoryError)  # fmt: skip
 """What Pillow's decoders raise for broken files (its documentation promises only the first two)."""
 
 
