@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
+from starlette.routing import compile_path
 
 from models.errors import InvalidField, TextRemovalError
 
@@ -99,12 +99,11 @@ def invalid_field(errors: Sequence[Any]) -> InvalidField:
 
 def _allowed_methods(request: Request) -> list[str]:
     """Of all routes of the path: the framework tells those of the first only."""
-    found: set[str] = set()
-    for route in request.app.router.routes:
-        match, child = route.matches(request.scope)
-        if match is not Match.NONE:
-            found |= set(getattr(child.get("endpoint_route", route), "methods", None) or ())
-    return sorted(found)
+    path: str = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    for template, operations in request.app.openapi()["paths"].items():
+        if compile_path(template)[0].match(path):
+            return sorted(method.upper() for method in operations)
+    return ["GET", "HEAD"]  # the documentation's own paths
 
 
 def install(app: FastAPI) -> None:

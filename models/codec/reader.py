@@ -14,9 +14,6 @@ from models.codec.picture import BROKEN, SUPPORTED_FORMATS, DecodedImage, ImageH
 from models.engine import Image, Mask
 from models.errors import ImageTooLarge, InvalidField, InvalidImage, UnsupportedFormat
 
-# Or every damaged file of a client's would write its lines to the service's standard error.
-cv2.setLogLevel(0)
-
 _SWAPPED_ORIENTATIONS = frozenset({5, 6, 7, 8})
 _UPRIGHT = {
     2: PILImage.Transpose.FLIP_LEFT_RIGHT,

@@ -1,5 +1,7 @@
 """Requests made from the OpenAPI document itself, valid and not: no 5xx, and answers are what the document says."""
 
+from typing import Any
+
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
@@ -14,6 +16,6 @@ schema = schemathesis.openapi.from_asgi("/openapi.json", create_app(services()[0
 @pytest.mark.filterwarnings("ignore")
 @schema.parametrize()
 @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-def test_every_operation_keeps_to_its_description(case: schemathesis.Case) -> None:
+def test_every_operation_keeps_to_its_description(case: schemathesis.Case[Any]) -> None:
     # All checks but one: a schema cannot say that a text is the base64 of a picture, or which tasks exist.
     case.call_and_validate(excluded_checks=[positive_data_acceptance])

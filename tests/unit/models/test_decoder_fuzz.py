@@ -29,7 +29,7 @@ def digest(data: bytes) -> None:
     assert decoded.rgb.shape == (header.height, header.width, 3)
     for kind in ("png", "jpeg", "webp"):
         try:
-            data, _, _ = codec.encode(decoded.rgb, decoded, OutputOptions(kind), decoded.rgb[:, :, 0])  # type: ignore[arg-type]
+            data, _, _ = codec.encode(decoded.rgb, decoded, OutputOptions(kind), decoded.rgb[:, :, 0])
         except TextRemovalError:
             continue
         assert Image.open(io.BytesIO(data)).size == (header.width, header.height)
