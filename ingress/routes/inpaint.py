@@ -47,7 +47,9 @@ async def submit(
         client=links.client_name(request),
         priority=sent.priority,
     )
-    snapshot, new = await visible(services.tasks, request).submit(submission, TaskInput(read.job, read.image, read.mask))
+    snapshot, new = await visible(services.tasks, request).submit(
+        submission, TaskInput(read.job, read.image, read.mask)
+    )
     counts = await visible(services.tasks, request).counts()
     url = links.websocket_url(request, config.public_url, snapshot.task_id)
     answer = presenters.accepted(snapshot, counts.estimated_wait_s, url)

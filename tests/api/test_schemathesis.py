@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import schemathesis
+import torch
 from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
@@ -11,6 +12,12 @@ from ingress.app import create_app
 from tests.support.fakes import config, services
 
 schema = schemathesis.openapi.from_asgi("/openapi.json", create_app(services()[0], config()))
+
+
+@pytest.fixture(autouse=True)
+def subnormal_numbers() -> None:
+    """Tests of engines turn them off in this process; Hypothesis refuses to make numbers then."""
+    torch.set_flush_denormal(False)
 
 
 @pytest.mark.filterwarnings("ignore")
