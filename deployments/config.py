@@ -15,6 +15,8 @@ class TrackerConfig:
     app_name: str = ""
     retention_s: float = 86_400.0
     max_queued: int = 1000
+    max_active_per_client: int = 0
+    """Tasks of one client that have not ended; 0: no bound."""
     archive_max_bytes: int = 0
     """Beyond it the oldest results go before their time; 0: no bound."""
     max_attempts: int = 3

@@ -165,8 +165,8 @@ class TaskClient:
             except ResultExpired:
                 yield task, None
 
-    async def counts(self) -> TaskCounts:
-        counts: TaskCounts = await call(self._actor.counts.remote())
+    async def counts(self, client: str | None = None) -> TaskCounts:
+        counts: TaskCounts = await call(self._actor.counts.remote(client))
         return counts
 
     async def state(self) -> ServiceState:

@@ -246,10 +246,16 @@ class TaskTable:
                 return []
         return self.changed_after(version)
 
-    def counts(self, slots: int) -> TaskCounts:
+    def counts(self, slots: int, client: str | None = None) -> TaskCounts:
+        """Of all clients, or of one."""
+        by_status, active = self._by_status, tuple(self._active)
+        if client is not None:
+            own = [entry.snapshot for entry in self._entries.values() if entry.record.submission.client == client]
+            by_status = {status: sum(one.status is status for one in own) for status in TaskStatus}
+            active = tuple(task_id for task_id in active if self._entries[task_id].snapshot.client == client)
         return TaskCounts(
-            **{status.value: count for status, count in self._by_status.items()},
-            active_task_ids=tuple(self._active),
+            **{status.value: count for status, count in by_status.items()},
+            active_task_ids=active,
             max_queued=self._max_queued,
             estimated_wait_s=self.estimated_wait_s(slots),
         )

@@ -84,7 +84,7 @@ class TaskTracker:
         await self._started()
         known = await self._batches.record(batch.batch_id)
         if known is None:
-            self._check_room(len(submissions))
+            self._check_room(len(submissions), batch.client)
             record = BatchRecord(batch, time.time(), self._owner)
             known = record if await self._archive.create_batch(record) else await self._batches.record(batch.batch_id)
         if known is None or known.submission.content_sha256 != batch.content_sha256:
@@ -143,9 +143,10 @@ class TaskTracker:
         await self._callbacks.again(record)
         return await self._callbacks.log(record)
 
-    async def counts(self) -> TaskCounts:
+    async def counts(self, client: str | None = None) -> TaskCounts:
+        """Of all clients, or of one."""
         await self._started()
-        return self._table.counts(self._slots())
+        return self._table.counts(self._slots(), client)
 
     async def state(self) -> ServiceState:
         await self._started()
@@ -198,7 +199,7 @@ class TaskTracker:
         known = await self._life.find(task_id)
         if known is None:
             if not room_checked:
-                self._check_room(1)
+                self._check_room(1, submission.client)
             record = TaskRecord(submission, time.time(), self._owner)
             if await self._archive.create_record(record):
                 entry = self._table.get(task_id) or self._table.add(record, self._owner)
@@ -209,7 +210,14 @@ class TaskTracker:
             raise TaskConflict(f"task_id {task_id} is in use for other content. Choose another, or leave it out.")
         return known, False
 
-    def _check_room(self, wanted: int) -> None:
+    def _check_room(self, wanted: int, client: str) -> None:
+        quota = self._config.max_active_per_client
+        if quota and self._table.counts(0, client).active + wanted > quota:
+            raise QueueFull(
+                f"There is no room for {wanted} more: at most {quota} of your tasks may be waiting or at work "
+                "(MAX_TASKS_PER_CLIENT). Try again when some have ended.",
+                retry_after_s=max(1.0, (self._table.estimated_wait_s(self._slots()) or 10.0) / 2),
+            )
         if self._table.room() < wanted:
             raise QueueFull(
                 f"The queue has no room for {wanted} more (at most {self._config.max_queued} tasks wait). "

@@ -182,6 +182,11 @@ class TaskCounts:
     max_queued: int = 0
     estimated_wait_s: float | None = None
 
+    @property
+    def active(self) -> int:
+        """Not ended."""
+        return self.pending + self.preparing + self.processing
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceState:

@@ -5,15 +5,15 @@ from starlette.middleware.cors import CORSMiddleware
 
 from ingress import docs, errors, openapi, playground
 from ingress.config import NAME, VERSION, AppConfig
-from ingress.limits import BodyLimit, RequestId
+from ingress.limits import BodyLimit, RateLimit, RequestId
 from ingress.routes import batch, inpaint, progress, service, tasks, text
+from ingress.security import KeyCheck, KeyRing
 from ingress.services import Services
 
 _EXPOSED = [
     "X-Processing-Time", "X-Timestamp", "X-Model", "X-HD-Strategy", "X-Regions-Count", "X-Total-Area", "X-Notes",
     "X-Request-ID", "Retry-After", "Content-Disposition",
 ]  # fmt: skip
-_OVERHEAD_BYTES = 1_048_576
 _DESCRIPTION = "Removes text (and anything else) from images: send an image and boxes, get the picture back."
 
 
@@ -34,12 +34,9 @@ def create_app(services: Services, config: AppConfig, echo_request_id: bool = Tr
     openapi.install(app)
     errors.install(app)
     # The last added is the outermost: the request id must be there for every answer, also a refusal.
-    # Two files at most, as base64: four bytes for three.
-    app.add_middleware(
-        BodyLimit,
-        max_bytes=2 * config.max_file_size * 4 // 3 + _OVERHEAD_BYTES,
-        batch_max_bytes=config.max_batch_bytes * 4 // 3 + _OVERHEAD_BYTES,
-    )
+    app.add_middleware(BodyLimit, config=config)
+    app.add_middleware(RateLimit, per_minute=config.requests_per_minute)
+    app.add_middleware(KeyCheck, keys=KeyRing(config.api_keys))
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(config.cors_origins),

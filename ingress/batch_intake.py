@@ -2,16 +2,15 @@
 
 import asyncio
 import hashlib
-import json
 from dataclasses import dataclass
 
 from fastapi import Request
 from pydantic import ValidationError
 
 from deployments.tasks import TaskInput
-from ingress import intake
+from ingress import intake, json_limits
 from ingress.config import AppConfig
-from ingress.errors import BodyTooLarge, UnreadableBody, UnsupportedContentType, invalid_field
+from ingress.errors import BodyTooLarge, UnsupportedContentType, invalid_field
 from ingress.intake import Intake
 from ingress.schemas.requests import BatchHead, BatchItem
 from models.errors import InvalidField, TextRemovalError
@@ -39,10 +38,7 @@ async def read(request: Request, config: AppConfig) -> BatchIntake:
 
 
 def _check(body: bytes, config: AppConfig) -> BatchIntake:
-    try:
-        parsed = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise UnreadableBody("The body is not valid JSON.") from error
+    parsed = json_limits.parse(body, config, items=config.max_batch_items)
     if not isinstance(parsed, dict) or not isinstance(parsed.get("items"), list):
         raise InvalidField("items: a list of images is expected.", field="items")
     sent = parsed.pop("items")

@@ -90,6 +90,7 @@ def tracker_config(settings: Settings) -> TrackerConfig:
         retention_s=settings.task_retention_s,
         archive_max_bytes=settings.task_archive_max_bytes,
         max_queued=settings.max_queued_tasks,
+        max_active_per_client=settings.max_tasks_per_client,
         slots_per_replica=_SLOTS,
         callback_secret=settings.callback_secret,
         callback_allowed_hosts=settings.callback_allowed_hosts,

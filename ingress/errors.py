@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from models.errors import InvalidField, TextRemovalError
 
@@ -30,11 +31,25 @@ class BodyTooLarge(TextRemovalError):
     code = "body_too_large"
 
 
+class UploadTooSlow(TextRemovalError):
+    """No byte of an announced body came for a while."""
+
+    code = "upload_timeout"
+
+
+class TooManyRequests(TextRemovalError):
+    """More calls than one client may send; ``details["retry_after_s"]`` says when to come again."""
+
+    code = "rate_limited"
+
+
 STATUS: dict[str, int] = {
     "unreadable_body": 400,
     "invalid_image": 400,
+    "unauthorized": 401,
     "task_not_found": 404,
     "batch_not_found": 404,
+    "upload_timeout": 408,
     "task_conflict": 409,
     "task_finished": 409,
     "task_running": 409,
@@ -49,6 +64,7 @@ STATUS: dict[str, int] = {
     "invalid_field": 422,
     "unknown_model": 422,
     "queue_full": 429,
+    "rate_limited": 429,
     "cancelled": 499,
     "internal_error": 500,
     "model_unavailable": 503,
@@ -57,6 +73,7 @@ STATUS: dict[str, int] = {
     "request_timeout": 504,
 }
 _RETRY_AFTER_S = {429: 5.0, 503: 5.0}
+_UNREAD_BODY = frozenset({408, 413})
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
@@ -80,6 +97,15 @@ def invalid_field(errors: Sequence[Any]) -> InvalidField:
     return InvalidField(f"{name or 'body'}: {first['msg']}.", field=name or "body")
 
 
+def _allowed_methods(request: Request) -> list[str]:
+    """Of all routes of the path: the framework tells those of the first only."""
+    path: str = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    for template, operations in request.app.openapi()["paths"].items():
+        if compile_path(template)[0].match(path):
+            return sorted(method.upper() for method in operations)
+    return ["GET", "HEAD"]  # the documentation's own paths
+
+
 def install(app: FastAPI) -> None:
     """Register the handlers."""
 
@@ -89,6 +115,8 @@ def install(app: FastAPI) -> None:
         headers = {}
         if status in _RETRY_AFTER_S:
             headers["Retry-After"] = str(math.ceil(error.details.get("retry_after_s", _RETRY_AFTER_S[status])))
+        if status in _UNREAD_BODY:
+            headers["Connection"] = "close"  # or the rest of the body would still be taken in
         return respond(request, status, error.code, error.message, headers)
 
     async def invalid(request: Request, error: Exception) -> JSONResponse:
@@ -98,7 +126,10 @@ def install(app: FastAPI) -> None:
     async def http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         code = _HTTP_CODES.get(error.status_code, "http_error")
-        return respond(request, error.status_code, code, str(error.detail), dict(error.headers or {}))
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(_allowed_methods(request))
+        return respond(request, error.status_code, code, str(error.detail), headers)
 
     async def unknown(request: Request, error: Exception) -> JSONResponse:
         # A process border: the cause goes to the log, never to the client.

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import binascii
 import hashlib
-import json
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -13,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
+from ingress import json_limits
 from ingress.config import AppConfig
 from ingress.errors import BodyTooLarge, UnreadableBody, UnsupportedContentType, invalid_field
 from ingress.schemas.requests import ImageRequest
@@ -72,11 +72,7 @@ async def _form(request: Request) -> tuple[dict[str, Any], dict[str, bytes]]:
 
 
 def _check_json(schema: type[P], body: bytes, config: AppConfig) -> Intake[P]:
-    try:
-        parsed = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise UnreadableBody("The body is not valid JSON.") from error
-    return check_fields(schema, parsed, config)
+    return check_fields(schema, json_limits.parse(body, config), config)
 
 
 def check_fields(schema: type[P], parsed: object, config: AppConfig) -> Intake[P]:
@@ -113,6 +109,7 @@ def _check(schema: type[P], fields: dict[str, Any], files: dict[str, bytes], con
         raise UnknownModel(f"model: {engine!r} is not offered. Offered are: {', '.join(config.models)}.")
     intake = Intake(request, request.job(config.hd_strategy), files["image"], files.get("mask"))
     header = codec.probe(intake.image, max_pixels=config.max_pixels)
+    codec.check_output(header.width, header.height, intake.job.output)
     find = intake.job.find_text
     areas = (intake.job.regions, find.include if find else None, find.exclude if find else None)
     for name, regions in zip(_AREAS, areas, strict=True):
@@ -124,12 +121,19 @@ def _read_areas(name: str, fields: dict[str, Any], config: AppConfig) -> None:
     """A list of regions; in a form it is JSON."""
     if isinstance(fields.get(name), str):
         try:
-            fields[name] = json.loads(fields[name])
-        except (ValueError, RecursionError) as error:
-            raise InvalidField(f"{name}: a JSON list is expected.", field=name) from error
+            fields[name] = json_limits.parse(fields[name].encode(), config)
+        except UnreadableBody as error:
+            raise InvalidField(f"{name}: {error.message}", field=name) from error
     regions = fields.get(name)
     if isinstance(regions, list) and len(regions) > config.max_regions:
         raise InvalidField(f"{name}: at most {config.max_regions} are allowed, got {len(regions)}.", field=name)
+    if not isinstance(regions, list):
+        return
+    points = sum(len(r["points"]) for r in regions if isinstance(r, dict) and isinstance(r.get("points"), list))
+    if points > config.max_polygon_points:
+        raise InvalidField(
+            f"{name}: at most {config.max_polygon_points} corners together are allowed, got {points}.", field=name
+        )
 
 
 def _base64(name: str, text: str) -> bytes:

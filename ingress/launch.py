@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from ingress.settings import Settings
 
+_SECRETS = frozenset({"API_KEYS", "CALLBACK_SECRET"})
 _CONFIG = Path(__file__).parent.parent / "serve_config.yaml"
 
 
@@ -25,7 +26,8 @@ def main(config: Path = _CONFIG) -> int:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]).upper() if first["loc"] else "settings"
-        print(f"{name}={first['input']!r} is not allowed: {first['msg']}.", file=sys.stderr)
+        value = "(hidden)" if name in _SECRETS else repr(first["input"])
+        print(f"{name}={value} is not allowed: {first['msg']}.", file=sys.stderr)
         return 2
     if _port_taken(settings.iopaint_host, settings.iopaint_port):
         print(f"Port {settings.iopaint_port} is in use. Set IOPAINT_PORT to a free one.", file=sys.stderr)

@@ -22,7 +22,8 @@ from ingress.schemas.requests import (
 from ingress.schemas.responses import ErrorBody
 
 _MEANINGS = {
-    400: "Unreadable body or broken image", 404: "Unknown", 409: "Conflict with the task's state",
+    400: "Unreadable body or broken image", 401: "No key, or a wrong one (only with API_KEYS)", 404: "Unknown",
+    405: "Method not allowed", 408: "The body came too slowly", 409: "Conflict with the task's state",
     410: "The task is known, its picture is gone",
     413: "Too large", 415: "Format or Content-Type not supported", 422: "A field's value is wrong",
     429: "Queue full; see Retry-After", 500: "A bug", 503: "Not ready; see Retry-After", 504: "Timed out",

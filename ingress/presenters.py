@@ -47,6 +47,11 @@ def health(state: ServiceState) -> wire.HealthBody:
     )
 
 
+def health_basics(state: ServiceState) -> wire.HealthBasicsBody:
+    """Without what the extensions tell: for callers without a key, while keys are needed."""
+    return wire.HealthBasicsBody(status=state.status, message=state.message, timestamp=timestamp(), version=VERSION)
+
+
 def model(state: ServiceState, config: AppConfig) -> wire.ModelBody:
     return wire.ModelBody(
         name=state.engine or config.model,
@@ -78,6 +83,20 @@ def info(state: ServiceState, config: AppConfig) -> wire.InfoBody:
             max_image_size=config.max_image_size,
             max_pixels=config.max_pixels,
             max_file_size=config.max_file_size,
+            max_body_size=config.max_body_bytes,
+            max_regions=config.max_regions,
+            max_polygon_points=config.max_polygon_points,
+            max_json_depth=config.max_json_depth,
+            max_batch_items=config.max_batch_items,
+            max_batch_bytes=config.max_batch_bytes,
+            max_batch_body_size=config.max_batch_body_bytes,
+            max_queued_tasks=config.max_queued_tasks,
+            max_tasks_per_client=config.max_tasks_per_client,
+            requests_per_minute=config.requests_per_minute,
+            max_websockets_per_client=config.max_websockets_per_client,
+            max_subscriptions=config.max_subscriptions,
+            max_message_chars=config.max_message_chars,
+            upload_idle_timeout=config.upload_idle_timeout_s,
             request_timeout=config.request_timeout_s,
             supported_formats=list(config.supported_formats),
         ),

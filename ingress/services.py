@@ -100,7 +100,9 @@ class TaskService(Protocol):
         """The tasks of an ended batch in order, one result in memory at a time; None for those without one."""
         ...
 
-    async def counts(self) -> TaskCounts: ...
+    async def counts(self, client: str | None = None) -> TaskCounts:
+        """Of all clients, or of one."""
+        ...
 
     async def result(self, task_id: str) -> JobResult:
         """Raises ``TaskNotFound``, ``ResultNotReady``, ``ResultExpired``."""

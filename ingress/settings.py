@@ -17,6 +17,14 @@ def default_archive_dir() -> Path:
     return Path.home() / ".local" / "state" / "iopaint-serve" / "tasks"
 
 
+def _keys_in(path: Path) -> tuple[str, ...]:
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError):
+        return ()
+    return tuple(key for line in lines if (key := line.partition("#")[0].strip()))
+
+
 class Settings(BaseSettings):
     """A variable set where the application is built beats the YAML's ``args``, which beat the default."""
 
@@ -40,12 +48,32 @@ class Settings(BaseSettings):
         2048, ge=64, description="Longest side, in pixels, of one pass of an engine; larger images run in windows."
     )
     max_file_size: int = Field(52_428_800, ge=1, description="Bytes of one decoded file.")
-    max_pixels: int = Field(64_000_000, ge=1, description="Pixels of an image; read from the header before decoding.")
+    max_pixels: int = Field(
+        64_000_000, ge=1, le=178_956_970, description="Pixels of an image; read from the header before decoding."
+    )
     max_regions: int = Field(1000, ge=1, description="Regions in one request.")
+    max_polygon_points: int = Field(10_000, ge=3, description="Corners of all polygons of one request.")
     max_batch_items: int = Field(100, ge=1, description="Items of one batch.")
     max_batch_bytes: int = Field(536_870_912, ge=1, description="Bytes of all decoded files of one batch.")
     max_queued_tasks: int = Field(1000, ge=1, description="Tasks waiting; one more is refused with 429.")
+    max_tasks_per_client: int = Field(
+        0,
+        ge=0,
+        description="Tasks of one key (without keys: address) that have not ended; one more is 429; 0: no bound.",
+    )
+    requests_per_minute: int = Field(
+        0, ge=0, description="Calls that bring work, for each key (or address) and ingress replica; 0: no bound."
+    )
+    max_inflight_bytes: int = Field(
+        2_147_483_648, ge=1, description="Bytes of all bodies that an ingress replica holds; beyond it 503."
+    )
+    max_websockets_per_client: int = Field(
+        200, ge=1, description="WebSockets of one key (or address) on one ingress replica."
+    )
     request_timeout: float = Field(300, gt=0, description="Seconds after which a synchronous call ends with 504.")
+    upload_idle_timeout: float = Field(
+        30, gt=0, description="Seconds without a byte of an announced body after which the call ends with 408."
+    )
     log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING, ERROR or CRITICAL.")
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(("*",), description="Allowed origins, comma separated.")
     hd_strategy: Literal["", "Original", "Crop", "Resize", "Auto"] = Field(
@@ -62,6 +90,10 @@ class Settings(BaseSettings):
         (), description="Where callbacks may go: names, *.wildcards, networks, comma separated; empty: not loopback."
     )
     playground: Literal["on", "off"] = Field("on", description="The web page at `/playground`: on or off.")
+    api_keys: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), repr=False, description="Keys that clients must send, comma separated; empty: none is needed."
+    )
+    api_keys_file: Path | None = Field(None, description="File with further keys, one a line; `#` begins a comment.")
     public_url: str = Field("", description="Base URL for links in answers; empty: from the request's headers.")
 
     @classmethod
@@ -76,7 +108,7 @@ class Settings(BaseSettings):
         """The environment beats the arguments (the YAML's ``args``); nothing else is read."""
         return env_settings, init_settings
 
-    @field_validator("iopaint_models", "cors_origins", "callback_allowed_hosts", mode="before")
+    @field_validator("iopaint_models", "cors_origins", "callback_allowed_hosts", "api_keys", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -94,6 +126,18 @@ class Settings(BaseSettings):
     def _switch(cls, value: object) -> object:
         # YAML reads a bare on or off as a boolean.
         return ("on" if value else "off") if isinstance(value, bool) else value
+
+    @field_validator("api_keys_file")
+    @classmethod
+    def _has_keys(cls, value: Path | None) -> Path | None:
+        # An empty file would silently open the service.
+        if value is not None and not _keys_in(value):
+            raise ValueError("a readable file with at least one key is expected")
+        return value
+
+    def all_api_keys(self) -> tuple[str, ...]:
+        """Of the variable and of the file."""
+        return self.api_keys + (_keys_in(self.api_keys_file) if self.api_keys_file else ())
 
     @field_validator("log_level", mode="before")
     @classmethod

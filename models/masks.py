@@ -53,46 +53,54 @@ def _has_area(region: Region) -> bool:
         return False
     (x0, y0), *rest = points
     vectors = [(x - x0, y - y0) for x, y in rest]
-    return any(abs(a[0] * b[1] - a[1] * b[0]) > _EPSILON_PX for a in vectors for b in vectors[1:])
+    # On one line are all corners, or at least one is off the line to the farthest of them.
+    far = max(vectors, key=lambda v: abs(v[0]) + abs(v[1]))
+    return any(abs(far[0] * v[1] - far[1] * v[0]) > _EPSILON_PX for v in vectors)
 
 
 def _polygon_cover(polygon: Polygon, box: Box) -> NDArray[np.bool_]:
-    """Pixels of ``box`` that the polygon touches: those that an edge crosses, and those whose centre is inside."""
+    """Pixels of ``box`` that the polygon touches: those that an edge crosses, and those whose centre is inside.
+
+    Work and memory are bounded by corners x rows and by the box: clients choose both.
+    """
     points = np.asarray(polygon.points, np.float64) - (box.left, box.top)
-    covered = np.zeros((box.height, box.width), bool)
-    crossings: list[list[float]] = [[] for _ in range(box.height)]
-    for (x0, y0), (x1, y1) in zip(points, np.roll(points, -1, axis=0), strict=True):
-        _mark_edge(covered, float(x0), float(y0), float(x1), float(y1))
-        _collect_crossings(crossings, float(x0), float(y0), float(x1), float(y1))
-    for row, xs in enumerate(crossings):
-        xs.sort()
-        for start, stop in zip(xs[::2], xs[1::2], strict=True):
-            # Centres between two crossings of the row's middle line are inside (even-odd rule).
-            covered[row, max(0, math.ceil(start - 0.5)) : max(0, math.floor(stop - 0.5) + 1)] = True
+    # Along a row, the running sum of `edges` is how many edges' spans cover a pixel, that of `inside` (modulo 2)
+    # whether its centre is inside by the even-odd rule.
+    edges = np.zeros((box.height, box.width + 1), np.int16)
+    inside = np.zeros((box.height, box.width + 1), np.uint8)
+    for start, stop in zip(points, np.roll(points, -1, axis=0), strict=True):
+        (x0, y0), (x1, y1) = (start, stop) if start[1] <= stop[1] else (stop, start)
+        _mark_edge(edges, float(x0), float(y0), float(x1), float(y1))
+        _mark_crossings(inside, float(x0), float(y0), float(x1), float(y1))
+    np.add.accumulate(edges, axis=1, out=edges)
+    np.bitwise_xor.accumulate(inside, axis=1, out=inside)
+    covered: NDArray[np.bool_] = (edges[:, :-1] > 0) | (inside[:, :-1] > 0)
     return covered
 
 
-def _mark_edge(covered: NDArray[np.bool_], x0: float, y0: float, x1: float, y1: float) -> None:
-    """Mark every pixel that the segment passes through; one that only runs along a border marks nothing new."""
-    if y0 > y1:
-        x0, y0, x1, y1 = x1, y1, x0, y0
-    height = covered.shape[0]
-    for row in range(max(0, math.floor(y0)), min(height, max(math.ceil(y1 - _EPSILON_PX), math.floor(y0) + 1))):
-        low, high = max(y0, row), min(y1, row + 1)
-        if high - low < _EPSILON_PX and abs(low - round(low)) < _EPSILON_PX:
-            continue
-        slope = (x1 - x0) / (y1 - y0) if y1 > y0 else 0.0
-        xs = (x0 + slope * (low - y0), x0 + slope * (high - y0)) if y1 > y0 else (x0, x1)
-        left, right = math.floor(min(xs) + _EPSILON_PX), math.ceil(max(xs) - _EPSILON_PX)
-        if left < right:
-            covered[row, max(0, left) : max(0, right)] = True
+def _mark_edge(edges: NDArray[np.int16], x0: float, y0: float, x1: float, y1: float) -> None:
+    """Every pixel that the segment (``y0 <= y1``) passes through; one that only runs along a border is no news."""
+    height, width = edges.shape[0], edges.shape[1] - 1
+    rows = np.arange(max(0, math.floor(y0)), min(height, max(math.ceil(y1 - _EPSILON_PX), math.floor(y0) + 1)))
+    low, high = np.maximum(y0, rows), np.minimum(y1, rows + 1)
+    along_border = (high - low < _EPSILON_PX) & (np.abs(low - np.round(low)) < _EPSILON_PX)
+    if y1 > y0:
+        slope = (x1 - x0) / (y1 - y0)
+        at_low, at_high = x0 + slope * (low - y0), x0 + slope * (high - y0)
+    else:
+        at_low, at_high = np.full(len(rows), x0), np.full(len(rows), x1)
+    left = np.floor(np.minimum(at_low, at_high) + _EPSILON_PX).clip(0, width).astype(np.intp)
+    right = np.ceil(np.maximum(at_low, at_high) - _EPSILON_PX).clip(0, width).astype(np.intp)
+    some = ~along_border & (left < right)
+    edges[rows[some], left[some]] += 1
+    edges[rows[some], right[some]] -= 1
 
 
-def _collect_crossings(crossings: list[list[float]], x0: float, y0: float, x1: float, y1: float) -> None:
-    if y0 == y1:
+def _mark_crossings(inside: NDArray[np.uint8], x0: float, y0: float, x1: float, y1: float) -> None:
+    """From where the segment (``y0 <= y1``) crosses a row's middle line on, centres change sides."""
+    height, width = inside.shape[0], inside.shape[1] - 1
+    rows = np.arange(max(0, math.ceil(y0 - 0.5)), min(height, math.ceil(y1 - 0.5)))
+    if not len(rows):
         return
-    if y0 > y1:
-        x0, y0, x1, y1 = x1, y1, x0, y0
-    first, last = math.ceil(y0 - 0.5), math.ceil(y1 - 0.5)
-    for row in range(max(0, first), min(len(crossings), last)):
-        crossings[row].append(x0 + (row + 0.5 - y0) * (x1 - x0) / (y1 - y0))
+    xs = x0 + (rows + 0.5 - y0) * (x1 - x0) / (y1 - y0)
+    inside[rows, np.ceil(xs - 0.5).clip(0, width).astype(np.intp)] ^= 1

@@ -67,7 +67,7 @@ def process(
         filled = inpaint_array(decoded.rgb, array, planned, boxes, job.diffusion, engine, on_progress, should_stop)
     _checkpoint(should_stop)
     with clock.stage("encode"):
-        data, media_type, notes = codec.encode(filled.image, decoded, job.output)
+        data, media_type, notes = codec.encode(filled.image, decoded, job.output, array)
     on_progress(ProgressEvent("finalizing", 1, 1, len(boxes)))
     return JobResult(
         data,

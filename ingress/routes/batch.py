@@ -14,9 +14,10 @@ from ingress import batch_intake, links, presenters
 from ingress.batch_zip import BatchZip
 from ingress.config import AppConfig
 from ingress.openapi import ERRORS, json_body
+from ingress.own_tasks import visible
 from ingress.schemas import responses as wire
 from ingress.schemas.requests import BATCH_ID, BatchRequest
-from ingress.services import Services
+from ingress.services import Services, TaskService
 
 
 def build(services: Services, config: AppConfig) -> APIRouter:
@@ -50,18 +51,18 @@ def build(services: Services, config: AppConfig) -> APIRouter:
         ]
         ids = tuple(submission.task_id for submission, _ in items)
         batch = BatchSubmission(batch_id, ids, read.content_sha256(), read.head.callback_url, client)
-        snapshot, new = await services.tasks.submit_batch(batch, items)
+        snapshot, new = await visible(services.tasks, request).submit_batch(batch, items)
         answer = presenters.batch_accepted(snapshot, links.websocket_url(request, config.public_url, None))
         return JSONResponse(answer.model_dump(), 202 if new else 200)
 
     @router.get("/batch-status/{batch_id}", summary="State of a batch and of each of its tasks")
     async def batch_status(request: Request, batch_id: str) -> wire.BatchBody:
-        snapshot = await services.tasks.batch(checked(batch_id))
+        snapshot = await visible(services.tasks, request).batch(checked(batch_id))
         return presenters.batch(snapshot, links.base_url(request, config.public_url))
 
     @router.post("/cancel-batch/{batch_id}", summary="Cancel what has not ended of a batch")
     async def cancel_batch(request: Request, batch_id: str) -> wire.BatchBody:
-        snapshot = await services.tasks.cancel_batch(checked(batch_id))
+        snapshot = await visible(services.tasks, request).cancel_batch(checked(batch_id))
         return presenters.batch(snapshot, links.base_url(request, config.public_url))
 
     @router.get(
@@ -69,22 +70,24 @@ def build(services: Services, config: AppConfig) -> APIRouter:
         responses={200: {"description": "Pictures and `report.json`", "content": {"application/zip": {}}}},
     )  # fmt: skip
     async def batch_result(request: Request, batch_id: str) -> StreamingResponse:
-        snapshot = await services.tasks.batch(checked(batch_id))
+        snapshot = await visible(services.tasks, request).batch(checked(batch_id))
         _check_ready(snapshot)
         report = presenters.batch(snapshot, links.base_url(request, config.public_url))
         name = f'attachment; filename="{batch_id}.zip"'
         return StreamingResponse(
-            _zip(services, snapshot, report), media_type="application/zip", headers={"Content-Disposition": name}
+            _zip(visible(services.tasks, request), snapshot, report),
+            media_type="application/zip",
+            headers={"Content-Disposition": name},
         )
 
     return router
 
 
-async def _zip(services: Services, snapshot: BatchSnapshot, report: wire.BatchBody) -> AsyncIterator[bytes]:
+async def _zip(tasks: TaskService, snapshot: BatchSnapshot, report: wire.BatchBody) -> AsyncIterator[bytes]:
     """One picture in memory at a time."""
     archive = BatchZip()
     number = 0
-    async for task, result in services.tasks.batch_results(snapshot):
+    async for task, result in tasks.batch_results(snapshot):
         if result is not None:
             suffix = presenters.suffix(result.stats.media_type)
             yield archive.add(f"{number}_{task.task_id}.{suffix}", result.data)

@@ -12,6 +12,7 @@ from ingress import intake, links, presenters
 from ingress.config import AppConfig
 from ingress.intake import Intake
 from ingress.openapi import ERRORS, body
+from ingress.own_tasks import visible
 from ingress.schemas import responses as wire
 from ingress.schemas.requests import AsyncRequest, MaskRequest, RegionsRequest, TaskFields
 from ingress.services import Services
@@ -48,8 +49,10 @@ async def submit(
         client=links.client_name(request),
         priority=sent.priority,
     )
-    snapshot, new = await services.tasks.submit(submission, TaskInput(read.job, read.image, read.mask))
-    counts = await services.tasks.counts()
+    snapshot, new = await visible(services.tasks, request).submit(
+        submission, TaskInput(read.job, read.image, read.mask)
+    )
+    counts = await visible(services.tasks, request).counts()
     url = links.websocket_url(request, config.public_url, snapshot.task_id)
     answer = presenters.accepted(snapshot, counts.estimated_wait_s, url)
     return JSONResponse(answer.model_dump(), 202 if new else 200)

@@ -13,40 +13,54 @@ from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from deployments.tasks import TaskSnapshot
-from ingress import presenters
+from ingress import links, presenters
 from ingress.config import AppConfig
+from ingress.own_tasks import visible
 from ingress.schemas.requests import TASK_ID
 from ingress.services import Services, TaskService, Watch
+from ingress.sockets import SocketCount
 from models.errors import TextRemovalError
 
-_MAX_MESSAGE_CHARS = 65_536
 _GAP_S = 0.1
 """At most ten rounds of updates a second for each socket."""
-_IDLE_S = 3600.0
+_SEND_S = 30.0
+"""A client that takes nothing in for so long is gone."""
+_TRY_LATER, _IDLE = 1013, 1001
+
+
+class _Silent(Exception):
+    """Nothing was said in either direction for long."""
 
 
 def build(services: Services, config: AppConfig) -> APIRouter:
     router = APIRouter(prefix="/api/v1/ws")
+    sockets = SocketCount(config.max_websockets_per_client)
 
     @router.websocket("/progress")
     async def all_tasks(socket: WebSocket) -> None:
-        await _serve(socket, services, config, None)
+        with sockets.place(links.client_name(socket)) as refusal:
+            await _serve(socket, services, config, None, refusal)
 
     @router.websocket("/progress/{task_id}")
     async def one_task(socket: WebSocket, task_id: str) -> None:
-        await _serve(socket, services, config, task_id)
+        with sockets.place(links.client_name(socket)) as refusal:
+            await _serve(socket, services, config, task_id, refusal)
 
     return router
 
 
-async def _serve(socket: WebSocket, services: Services, config: AppConfig, task_id: str | None) -> None:
+async def _serve(socket: WebSocket, services: Services, config: AppConfig, task_id: str | None, refusal: str) -> None:
     origin = socket.headers.get("origin")
     await socket.accept()
     if origin and "*" not in config.cors_origins and origin not in config.cors_origins:
         await socket.close(4403, "This origin is not allowed (CORS_ORIGINS).")
         return
-    async with services.tasks.watch() as watch:
-        session = _Session(socket, services.tasks, watch, task_id)
+    if refusal:
+        await socket.close(_TRY_LATER, refusal)
+        return
+    tasks_of_client = visible(services.tasks, socket)
+    async with tasks_of_client.watch() as watch:
+        session = _Session(socket, tasks_of_client, watch, task_id, config)
         tasks = [asyncio.create_task(session.receive()), asyncio.create_task(session.send())]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -58,17 +72,21 @@ async def _serve(socket: WebSocket, services: Services, config: AppConfig, task_
             await asyncio.wait(tasks)
     for task in tasks:
         error = None if task.cancelled() else task.exception()
-        if error is not None and not isinstance(error, WebSocketDisconnect | RuntimeError):
+        if error is not None and not isinstance(error, WebSocketDisconnect | RuntimeError | TimeoutError | _Silent):
             raise error
+    silent = any(not task.cancelled() and isinstance(task.exception(), _Silent) for task in tasks)
     if socket.client_state is WebSocketState.CONNECTED and socket.application_state is WebSocketState.CONNECTED:
         with contextlib.suppress(RuntimeError, WebSocketDisconnect):
-            await socket.close(1000)
+            await socket.close(_IDLE if silent else 1000)
 
 
 class _Session:
     """One socket. ``own`` is the task of the path; None on the general endpoint."""
 
-    def __init__(self, socket: WebSocket, tasks: TaskService, watch: Watch, own: str | None) -> None:
+    def __init__(self, socket: WebSocket, tasks: TaskService, watch: Watch, own: str | None, config: AppConfig) -> None:
+        self._config = config
+        self._subscriptions = {own} - {None}
+        self._heard_at = time.monotonic()
         self._socket = socket
         self._tasks = tasks
         self._watch = watch
@@ -89,6 +107,8 @@ class _Session:
             for snapshot in await self._watch.changes(self._pause_s()):
                 await self._state(snapshot)
             await self._repeat()
+            if time.monotonic() - self._heard_at > self._config.websocket_idle_s:
+                raise _Silent
             if self._own in self._ended:
                 return
             await asyncio.sleep(_GAP_S)
@@ -97,12 +117,13 @@ class _Session:
         """Ends when the client leaves."""
         while True:
             text = await self._socket.receive_text()
+            self._heard_at = time.monotonic()
             try:
-                message = json.loads(text) if len(text) <= _MAX_MESSAGE_CHARS else None
+                message = json.loads(text) if len(text) <= self._config.max_message_chars else None
             except (ValueError, RecursionError):
                 message = None
             if not isinstance(message, dict):
-                await self._error(f"A JSON object of at most {_MAX_MESSAGE_CHARS} characters is expected.")
+                await self._error(f"A JSON object of at most {self._config.max_message_chars} characters is expected.")
                 continue
             await self._handle(message)
 
@@ -128,6 +149,10 @@ class _Session:
             await handler(task_id)
 
     async def _subscribe(self, task_id: str) -> None:
+        if task_id not in self._subscriptions and len(self._subscriptions) >= self._config.max_subscriptions:
+            await self._error(f"At most {self._config.max_subscriptions} subscriptions are allowed; unsubscribe first.")
+            return
+        self._subscriptions.add(task_id)
         if not self._subscribed:
             self._subscribed = True
             self._watch.follow_all(False)
@@ -137,6 +162,7 @@ class _Session:
         self._watch.add(task_id)
 
     async def _unsubscribe(self, task_id: str) -> None:
+        self._subscriptions.discard(task_id)
         self._watch.remove(task_id)
         self._live.pop(task_id, None)
         await self._put(presenters.message("task_unsubscribed", task_id=task_id))
@@ -185,11 +211,12 @@ class _Session:
     def _pause_s(self) -> float:
         now = time.monotonic()
         due = (sent_at + snapshot.progress_interval_s - now for snapshot, sent_at in self._live.values())
-        return max(0.01, min(due, default=_IDLE_S))
+        return max(0.01, min(due, default=self._config.websocket_idle_s))
 
     async def _error(self, text: str) -> None:
         await self._put(presenters.message("error", error=text))
 
     async def _put(self, message: dict[str, Any]) -> None:
-        async with self._lock:
+        async with self._lock, asyncio.timeout(_SEND_S):
+            self._heard_at = time.monotonic()
             await self._socket.send_text(json.dumps(message))

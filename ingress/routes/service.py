@@ -1,6 +1,6 @@
 """Core: what the service is and how it feels."""
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from ingress import presenters
@@ -21,10 +21,11 @@ def build(services: Services, config: AppConfig) -> APIRouter:
         summary="Is it able to work?",
         responses={503: {"model": wire.HealthBody, "description": "Starting or unhealthy"}},
     )
-    async def health(response: Response) -> wire.HealthBody:
+    async def health(request: Request, response: Response) -> wire.HealthBody | wire.HealthBasicsBody:
         state = await services.tasks.state()
         response.status_code = 200 if state.status == "healthy" else 503
-        return presenters.health(state)
+        anonymous = bool(config.api_keys) and "client" not in request.scope.get("state", {})
+        return presenters.health_basics(state) if anonymous else presenters.health(state)
 
     @router.get("/api/v1/model", summary="The model in use")
     async def model() -> wire.ModelBody:

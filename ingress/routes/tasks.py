@@ -8,6 +8,7 @@ from deployments.errors import TaskNotFound
 from ingress import links, presenters
 from ingress.config import AppConfig
 from ingress.openapi import ERRORS
+from ingress.own_tasks import visible
 from ingress.routes.inpaint import IMAGE, image_response
 from ingress.schemas import responses as wire
 from ingress.schemas.requests import TASK_ID
@@ -19,40 +20,40 @@ def build(services: Services, config: AppConfig) -> APIRouter:
 
     @router.get("/task-status/{task_id}", summary="State and progress of a task")
     async def task_status(request: Request, task_id: str) -> wire.TaskBody:
-        snapshot = await services.tasks.get(checked(task_id))
+        snapshot = await visible(services.tasks, request).get(checked(task_id))
         return presenters.task(snapshot, links.base_url(request, config.public_url))
 
     @router.post("/cancel-task/{task_id}", summary="Cancel a task")
-    async def cancel_task(task_id: str) -> wire.CancelBody:
-        return presenters.cancelled(await services.tasks.cancel(checked(task_id)))
+    async def cancel_task(request: Request, task_id: str) -> wire.CancelBody:
+        return presenters.cancelled(await visible(services.tasks, request).cancel(checked(task_id)))
 
     @router.delete("/tasks/{task_id}", summary="Forget an ended task and its files")
-    async def delete_task(task_id: str) -> wire.DeletedBody:
-        await services.tasks.delete(checked(task_id))
+    async def delete_task(request: Request, task_id: str) -> wire.DeletedBody:
+        await visible(services.tasks, request).delete(checked(task_id))
         return presenters.deleted(task_id)
 
     @router.get("/tasks/{task_id}/stats", summary="Where a task's time went")
-    async def task_stats(task_id: str) -> wire.TaskStatsBody:
-        return presenters.task_stats(await services.tasks.get(checked(task_id)))
+    async def task_stats(request: Request, task_id: str) -> wire.TaskStatsBody:
+        return presenters.task_stats(await visible(services.tasks, request).get(checked(task_id)))
 
     @router.get("/tasks/{task_id}/deliveries", summary="Attempts at a task's callback")
-    async def deliveries(task_id: str) -> wire.DeliveriesBody:
-        return presenters.deliveries(task_id, await services.tasks.deliveries(checked(task_id)))
+    async def deliveries(request: Request, task_id: str) -> wire.DeliveriesBody:
+        return presenters.deliveries(task_id, await visible(services.tasks, request).deliveries(checked(task_id)))
 
     @router.post("/tasks/{task_id}/deliveries", summary="Send a task's callback once more", status_code=202)
-    async def redeliver(task_id: str) -> wire.DeliveriesBody:
-        return presenters.deliveries(task_id, await services.tasks.redeliver(checked(task_id)))
+    async def redeliver(request: Request, task_id: str) -> wire.DeliveriesBody:
+        return presenters.deliveries(task_id, await visible(services.tasks, request).redeliver(checked(task_id)))
 
     @router.get("/tasks", summary="Figures of all tasks")
-    async def tasks() -> wire.TasksBody:
-        return presenters.tasks(await services.tasks.counts())
+    async def tasks(request: Request) -> wire.TasksBody:
+        return presenters.tasks(await visible(services.tasks, request).counts())
 
     @router.get(
         "/task-result/{task_id}", summary="The picture of a completed task", response_class=Response,
         responses=IMAGE,
     )  # fmt: skip
-    async def task_result(task_id: str) -> Response:
-        return image_response(await services.tasks.result(checked(task_id)), with_regions=True)
+    async def task_result(request: Request, task_id: str) -> Response:
+        return image_response(await visible(services.tasks, request).result(checked(task_id)), with_regions=True)
 
     return router
 

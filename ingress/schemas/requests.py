@@ -49,7 +49,7 @@ RegionModel = Annotated[
 class ImageRequest(BaseModel):
     """Every call that is about an image."""
 
-    model_config = ConfigDict(extra="ignore", protected_namespaces=())
+    model_config = ConfigDict(extra="ignore", protected_namespaces=(), allow_inf_nan=False)
 
     image: str = Field(description=_IMAGE)
 

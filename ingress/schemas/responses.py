@@ -23,11 +23,16 @@ class RootBody(BaseModel):
     device: str = Field(description="Device configured.")
 
 
-class HealthBody(BaseModel):
+class HealthBasicsBody(BaseModel):
+    """What anyone may know while keys are needed."""
+
     status: str = Field(description="`healthy`, `starting` or `unhealthy`.")
     message: str = Field(description="The state in words.")
     timestamp: str = Field(description="ISO 8601, UTC.")
     version: str = Field(description="Version of the service.")
+
+
+class HealthBody(HealthBasicsBody):
     degraded: list[str] = Field(description="What is not as configured, in sentences.")
     diagnostics: dict[str, Any] = Field(description="Replicas and queue.")
 
@@ -43,6 +48,20 @@ class LimitsBody(BaseModel):
     max_image_size: int = Field(description="Longest side of one pass of an engine, pixels.")
     max_pixels: int = Field(description="Pixels of an image.")
     max_file_size: int = Field(description="Bytes of one decoded file.")
+    max_body_size: int = Field(description="Bytes of the body of one call, batches excepted.")
+    max_regions: int = Field(description="Regions in one request.")
+    max_polygon_points: int = Field(description="Corners of all polygons of one request.")
+    max_json_depth: int = Field(description="How deep JSON may be nested.")
+    max_batch_items: int = Field(description="Items of one batch.")
+    max_batch_bytes: int = Field(description="Bytes of all decoded files of one batch.")
+    max_batch_body_size: int = Field(description="Bytes of the body of a batch.")
+    max_queued_tasks: int = Field(description="Tasks waiting, of all clients.")
+    max_tasks_per_client: int = Field(description="Tasks of one client that have not ended; 0: no bound.")
+    requests_per_minute: int = Field(description="Calls that bring work, for each client; 0: no bound.")
+    max_websockets_per_client: int = Field(description="WebSockets of one client.")
+    max_subscriptions: int = Field(description="Subscriptions of one WebSocket.")
+    max_message_chars: int = Field(description="Characters of one WebSocket message.")
+    upload_idle_timeout: float = Field(description="Seconds without a byte of a body.")
     request_timeout: float = Field(description="Seconds for a synchronous call.")
     supported_formats: list[str] = Field(description="Formats that are accepted.")
 

@@ -173,9 +173,10 @@ class FakeTasks:
             raise NothingToDeliver(f"Task {task_id} was submitted without a callback_url.")
         return self.sent[task_id]
 
-    async def counts(self) -> TaskCounts:
-        by_status = {s: sum(t.status is s for t in self.tasks.values()) for s in TaskStatus}
-        active = tuple(t.task_id for t in self.tasks.values() if not t.status.is_terminal)
+    async def counts(self, client: str | None = None) -> TaskCounts:
+        own = [t for t in self.tasks.values() if client in (None, t.client)]
+        by_status = {s: sum(t.status is s for t in own) for s in TaskStatus}
+        active = tuple(t.task_id for t in own if not t.status.is_terminal)
         return TaskCounts(**{s.value: n for s, n in by_status.items()}, active_task_ids=active, max_queued=1000)
 
     async def result(self, task_id: str) -> JobResult:

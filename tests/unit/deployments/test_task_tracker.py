@@ -235,3 +235,18 @@ async def test_ends_are_told_once_although_the_tracker_was_rebuilt(tmp_path: Pat
     assert (await second.tracker.counts()).completed == 1
     assert (await second.tracker.changes(fresh.epoch, fresh.version, 0.2)).tasks == ()
     await second.close()
+
+
+async def test_one_clients_tasks_are_bounded_and_anothers_are_not(tmp_path: Path) -> None:
+    bench = Bench(str(tmp_path), max_active_per_client=2)
+    for task_id in ("a", "b"):
+        await bench.submit(task_id, client="key:one")
+    with pytest.raises(QueueFull, match="MAX_TASKS_PER_CLIENT"):
+        await bench.submit("c", client="key:one")
+    assert await bench.submit("a", client="key:one") is False, "the same task again is no new one"
+    assert await bench.submit("c", client="key:two")
+    assert (await bench.tracker.counts("key:one")).active_task_ids == ("a", "b")
+    await bench.tracker.cancel("a")
+    assert await bench.submit("d", client="key:one")
+    assert (await bench.tracker.counts("key:one")).cancelled == 1
+    await bench.close()

@@ -65,13 +65,15 @@ def test_lossless_webp() -> None:
     assert np.array_equal(np.asarray(roundtrip(encoded(photo()), "webp", 100)), photo())
 
 
-def test_sixteen_bits_are_scaled_and_said() -> None:
+def test_sixteen_bits_without_a_mask_or_in_another_format_become_eight_and_it_is_said() -> None:
     ramp = np.linspace(0, 65535, 256 * 4).astype(np.uint16).reshape(4, 256)
     buffer = io.BytesIO()
     Image.fromarray(ramp).save(buffer, "PNG")
     decoded = codec.decode(buffer.getvalue(), max_pixels=LIMIT)
     assert np.array_equal(decoded.rgb[:, :, 0], (ramp >> 8).astype(np.uint8))
-    assert "8" in decoded.notes[0]
+    for output in (OutputOptions("png"), OutputOptions("jpeg")):
+        _, _, notes = codec.encode(decoded.rgb, decoded, output)
+        assert "8" in notes[0]
 
 
 def test_only_the_first_frame_is_used_and_said() -> None:

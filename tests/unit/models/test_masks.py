@@ -1,4 +1,5 @@
 import math
+import time
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from models.errors import InvalidField
 from models.geometry import Polygon, Rect, Region
-from models.masks import regions_to_mask
+from models.masks import region_boxes, regions_to_mask
 
 
 def test_fractions_cover_every_pixel_they_touch() -> None:
@@ -68,3 +69,14 @@ def _overlap(a: list[tuple[float, float]], b: list[tuple[float, float]]) -> bool
             if max(mine) <= min(theirs) + 1e-9 or max(theirs) <= min(mine) + 1e-9:
                 return False
     return True
+
+
+def test_polygons_cost_a_bounded_time() -> None:
+    """Thousands of corners: each edge from the top to the bottom, or all of them on one line."""
+    comb = Polygon(tuple((index / 4, 4000.0 * (index % 2)) for index in range(2000)))
+    line = Polygon(tuple((float(index), float(index)) for index in range(10_000)))
+    start = time.process_time()
+    assert regions_to_mask((comb,), 500, 4000).all()
+    with pytest.raises(InvalidField, match="no area"):
+        region_boxes((line,), 500, 4000)
+    assert time.process_time() - start < 10

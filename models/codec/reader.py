@@ -1,0 +1,181 @@
+"""From bytes to pixels."""
+
+import io
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PILImage
+from PIL import ImageCms, UnidentifiedImageError
+
+from models.codec import guard, metadata
+from models.codec.picture import BROKEN, SUPPORTED_FORMATS, DecodedImage, ImageHeader
+from models.engine import Image, Mask
+from models.errors import ImageTooLarge, InvalidField, InvalidImage, UnsupportedFormat
+
+_SWAPPED_ORIENTATIONS = frozenset({5, 6, 7, 8})
+_UPRIGHT = {
+    2: PILImage.Transpose.FLIP_LEFT_RIGHT,
+    3: PILImage.Transpose.ROTATE_180,
+    4: PILImage.Transpose.FLIP_TOP_BOTTOM,
+    5: PILImage.Transpose.TRANSPOSE,
+    6: PILImage.Transpose.ROTATE_270,
+    7: PILImage.Transpose.TRANSVERSE,
+    8: PILImage.Transpose.ROTATE_90,
+}
+_GRAY = ("1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N")
+
+
+def probe(data: bytes, *, max_pixels: int) -> ImageHeader:
+    """Read the header only. Raises ``UnsupportedFormat``, ``ImageTooLarge``, ``InvalidImage``."""
+    with _open(data, max_pixels) as image:
+        width, height = image.size
+        if metadata.orientation(image, data) in _SWAPPED_ORIENTATIONS:
+            width, height = height, width
+        return ImageHeader(image.format or "", width, height, metadata.frames(image, data))
+
+
+def decode(data: bytes, *, max_pixels: int) -> DecodedImage:
+    """Decode the first frame. Raises as ``probe``; ``InvalidImage`` also for truncated or damaged data."""
+    with _open(data, max_pixels) as image:
+        notes = []
+        if (frames := metadata.frames(image, data)) > 1:
+            count = "more than one frame" if image.format == "TIFF" else f"{frames} frames"
+            notes.append(f"The picture has {count}; the first one was used.")
+        bits, orientation = metadata.bits_per_channel(image, data), metadata.orientation(image, data)
+        exif, profile = metadata.exif_bytes(image, data), image.info.get("icc_profile")
+        try:
+            upright = image if orientation == 1 else image.transpose(_UPRIGHT[orientation])
+            alpha = _alpha(upright)
+            rgb, converted = _rgb(upright, profile)
+        except BROKEN as error:
+            raise InvalidImage("The image is damaged or truncated; it could not be decoded.") from error
+        if upright.mode == "CMYK":
+            by = "its ICC profile" if converted else "the plain formula, because it has no usable ICC profile"
+            notes.append(f"The picture is CMYK; it was converted to sRGB by {by}.")
+        gray = upright.mode in _GRAY or metadata.is_gray_png(image, data)
+        deep = _deep(data, orientation, rgb, gray) if bits == 16 else None
+        if bits > 8 and deep is None:
+            notes.append(f"The picture has {bits} bits per channel; the result has 8.")
+        return DecodedImage(
+            rgb,
+            alpha,
+            None if upright.mode == "CMYK" else profile,
+            metadata.dpi(image),
+            exif,
+            tuple(notes),
+            gray=gray,
+            deep=deep,
+        )
+
+
+def decode_mask(data: bytes, *, width: int, height: int, max_pixels: int) -> Mask:
+    """Lighter than mid gray = remove. Raises ``InvalidField`` when the size is not the image's."""
+    try:
+        header = probe(data, max_pixels=max_pixels)
+        if (header.width, header.height) != (width, height):
+            raise InvalidField(
+                f"mask must have the image's size, {width}x{height} pixels; it has {header.width}x{header.height}.",
+                field="mask",
+            )
+        decoded = decode(data, max_pixels=max_pixels)
+    except InvalidImage as error:
+        raise InvalidImage(f"mask: {error.message}", field="mask") from error
+    gray = np.asarray(PILImage.fromarray(decoded.rgb).convert("L"))
+    return np.where(gray > 127, 255, 0).astype(np.uint8)
+
+
+def _open(data: bytes, max_pixels: int) -> PILImage.Image:
+    guard.check(data, max_pixels)
+    try:
+        image = PILImage.open(io.BytesIO(data), formats=SUPPORTED_FORMATS)
+    except PILImage.DecompressionBombError as error:
+        raise ImageTooLarge(f"The image is too large: at most {max_pixels} pixels are allowed (MAX_PIXELS).") from error
+    except UnidentifiedImageError as error:
+        allowed = ", ".join(SUPPORTED_FORMATS)
+        raise UnsupportedFormat(f"The data is not an image of a supported format ({allowed}).") from error
+    except BROKEN as error:
+        raise InvalidImage("The image is damaged: its header could not be read.") from error
+    try:
+        _check_opened(image, data, max_pixels)
+    except (ImageTooLarge, InvalidImage, UnsupportedFormat):
+        image.close()
+        raise
+    return image
+
+
+def _check_opened(image: PILImage.Image, data: bytes, max_pixels: int) -> None:
+    width, height = image.size
+    if width * height > max_pixels:
+        raise guard.too_large(max_pixels, width, height)
+    if image.format == "TIFF":
+        tags: Any = getattr(image, "tag_v2", {})
+        guard.check_tiff_layout({tag: tags.get(tag) for tag in (322, 323, 259) if tag in tags}, max_pixels)
+        if tags.get(259) == 7:
+            guard.check_tiff_scans(data)
+    if image.mode in ("I", "F") and metadata.bits_per_channel(image, data) != 16:
+        raise UnsupportedFormat("Pictures of 32 bits per channel are not supported; 8 and 16 bits are.")
+
+
+def _alpha(image: PILImage.Image) -> NDArray[np.uint8] | None:
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        if image.mode.startswith("I"):
+            return None  # of 16 bits gray; it comes with the deep pixels
+        return np.array(image.convert("RGBA").getchannel("A"))
+    return None
+
+
+def _rgb(image: PILImage.Image, profile: bytes | None) -> tuple[Image, bool]:
+    """RGB pixels, and whether they were converted by the file's ICC profile."""
+    if image.mode.startswith("I"):
+        gray = (np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)
+        return np.repeat(gray[:, :, np.newaxis], 3, axis=2), False
+    if image.mode == "CMYK" and profile:
+        try:
+            srgb = ImageCms.createProfile("sRGB")
+            converted = ImageCms.profileToProfile(image, io.BytesIO(profile), srgb, outputMode="RGB")
+        except (ImageCms.PyCMSError, OSError):
+            converted = None  # a damaged profile: the plain conversion below
+        if converted is not None:
+            return np.array(converted), True
+    if image.mode in ("RGBA", "RGB"):
+        return np.ascontiguousarray(np.array(image)[:, :, :3]), False
+    if image.mode == "P":
+        return np.ascontiguousarray(np.array(image.convert("RGBA"))[:, :, :3]), False
+    return np.array(image.convert("RGB")), False
+
+
+def _deep(data: bytes, orientation: int, rgb: Image, gray: bool) -> NDArray[np.uint16] | None:
+    """All 16 bits, which Pillow does not give for colour; None when OpenCV reads other pixels than Pillow did."""
+    try:
+        found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        return None
+    if found is None or found.dtype != np.uint16:
+        return None
+    pixels = found.astype(np.uint16, copy=False).reshape(*found.shape[:2], -1)
+    if gray:
+        pixels = pixels[:, :, [0, 3] if pixels.shape[2] == 4 else [0]]  # gray with alpha is read as colour
+    elif pixels.shape[2] >= 3:
+        pixels = pixels[:, :, [2, 1, 0, *range(3, pixels.shape[2])]]
+    pixels = _turned(pixels, orientation)
+    colour = pixels[:, :, : 3 if pixels.shape[2] >= 3 else 1]
+    if colour.shape[:2] != rgb.shape[:2]:
+        return None
+    # Roundings differ by one level (scaled or cut); anything more is another interpretation of the file.
+    for row in range(0, rgb.shape[0], 64):
+        part = slice(row, row + 64)
+        if np.abs((colour[part] >> 8).astype(np.int16) - rgb[part]).max(initial=0) > 1:
+            return None
+    return np.ascontiguousarray(pixels)
+
+
+def _turned(pixels: NDArray[np.uint16], orientation: int) -> NDArray[np.uint16]:
+    if orientation >= 5:
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels

@@ -1,0 +1,157 @@
+"""Every odd kind of picture through the whole pipeline; `docs/images.md` holds what these tests see."""
+
+import io
+import os
+import struct
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from models import codec
+from models.engines.opencv import OpenCVEngine
+from models.errors import TextRemovalError
+from models.geometry import Rect
+from models.job import InpaintJob, JobResult, OutputOptions
+from models.pipeline import process
+from tests.support.odd_images import Kind, deep_photo, deep_png, kinds, refused, srgb_profile
+
+PAGE = Path(__file__).parents[3] / "docs" / "images.md"
+BEGIN, END = "<!-- table: begin -->\n", "<!-- table: end -->\n"
+# Pillow's word on the damaged EXIF that is sent here on purpose.
+pytestmark = pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")
+HOLE = Rect(8, 4, 6, 5)
+
+
+def run(data: bytes, output: OutputOptions | None = None, hole: Rect = HOLE) -> JobResult:
+    job = InpaintJob((hole,), output=output or OutputOptions())
+    return process(
+        job, data, None, OpenCVEngine(), max_pixels=1_000_000, max_window_px=2048,
+        on_progress=lambda event: None, should_stop=lambda: False,
+    )  # fmt: skip
+
+
+def hole_of(kind: Kind) -> Rect:
+    return {"1 x 1": Rect(0, 0, 1, 1), "1 x 20000": Rect(0, 100, 1, 50)}.get(kind.name, HOLE)
+
+
+def pixels_of(data: bytes) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """By OpenCV, which is not what wrote 8 bits; gray with alpha by Pillow and by hand, which OpenCV does not read."""
+    opened = Image.open(io.BytesIO(data))
+    if data[24] == 16 and data[25] == 4:
+        return _gray_alpha(data)
+    if opened.mode == "LA":
+        return np.asarray(opened)
+    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert found is not None
+    whole: NDArray[np.uint8] | NDArray[np.uint16]
+    whole = found.astype(np.uint16) if data[24] == 16 else found.astype(np.uint8)
+    if whole.ndim == 2:
+        return whole[:, :, np.newaxis]
+    return whole[:, :, [2, 1, 0, *range(3, whole.shape[2])]]
+
+
+def _gray_alpha(data: bytes) -> NDArray[np.uint16]:
+    import zlib
+
+    width, height = struct.unpack(">II", data[16:24])
+    at, packed = 8, b""
+    while at < len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        packed += data[at + 8 : at + 8 + length] if data[at + 4 : at + 8] == b"IDAT" else b""
+        at += 12 + length
+    rows = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(height, -1)
+    assert not rows[:, 0].any(), "filters are not undone here"
+    return rows[:, 1:].copy().view(">u2").astype(np.uint16).reshape(height, width, 2)
+
+
+def says(data: bytes) -> str:
+    depth, colour = data[24], {0: "gray", 2: "RGB", 4: "gray with alpha", 6: "RGBA"}[data[25]]
+    return f"{colour}, {depth} bits"
+
+
+@pytest.mark.parametrize("kind", kinds(), ids=lambda kind: kind.name)
+def test_what_is_outside_the_mask_comes_back_as_it_was(kind: Kind) -> None:
+    hole = hole_of(kind)
+    result = run(kind.data, hole=hole)
+    found = pixels_of(result.data)
+    if kind.pixels is None:
+        return
+    assert found.dtype == kind.pixels.dtype
+    assert found.shape == kind.pixels.shape
+    outside = np.ones(found.shape[:2], bool)
+    outside[int(hole.y) : int(hole.y + hole.height), int(hole.x) : int(hole.x + hole.width)] = False
+    assert np.array_equal(found[outside], kind.pixels[outside])
+    if outside.any() and not kind.name.startswith("black"):
+        assert not np.array_equal(found[~outside], kind.pixels[~outside]), "nothing was removed"
+
+
+def table() -> str:
+    rows = ["| What is sent | What comes back as PNG | What is said (`X-Notes`, `notes`) |", "| --- | --- | --- |"]
+    for kind in kinds():
+        result = run(kind.data, hole=hole_of(kind))
+        rows.append(f"| {kind.name} | {says(result.data)} | {' '.join(result.stats.notes) or '—'} |")
+    rows += ["", "| What is sent | Error | What is said |", "| --- | --- | --- |"]
+    for kind in refused():
+        with pytest.raises(TextRemovalError) as raised:
+            run(kind.data)
+        rows.append(f"| {kind.name} | `{raised.value.code}` | {raised.value.message} |")
+    return "\n".join(rows) + "\n"
+
+
+def test_the_table_in_the_documentation_is_what_happens() -> None:
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    shown, _, after = rest.partition(END)
+    if os.environ.get("UPDATE_GOLDEN"):
+        shown = table()
+        PAGE.write_text(before + BEGIN + shown + END + after)
+    assert shown == table()
+
+
+def test_deep_pixels_inside_the_mask_are_new_in_all_their_bits() -> None:
+    flat = np.full((32, 48, 3), 0x8000, np.uint16)
+    flat[4:9, 8:14] = 0x1234
+    filled = pixels_of(run(deep_png(flat)).data)[4:9, 8:14]
+    assert (np.abs(filled.astype(int) - 0x8000) < 0x200).all()
+
+
+def test_deep_pictures_keep_profile_and_resolution() -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(deep_photo(1)[:, :, 0]).save(buffer, "PNG", dpi=(300, 300))
+    out = Image.open(io.BytesIO(run(buffer.getvalue()).data))
+    assert round(out.info["dpi"][0]) == 300
+    decoded = codec.decode(deep_png(deep_photo(3)), max_pixels=10_000)
+    from dataclasses import replace
+
+    mask = np.zeros(decoded.rgb.shape[:2], np.uint8)
+    data, _, _ = codec.encode(decoded.rgb, replace(decoded, icc_profile=srgb_profile()), OutputOptions(), mask)
+    assert Image.open(io.BytesIO(data)).info["icc_profile"] == srgb_profile()
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
+def test_metadata_that_a_format_cannot_hold_is_dropped_not_fatal(kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "x" * 100_000
+    source = io.BytesIO()
+    Image.new("RGB", (48, 32)).save(source, "PNG", exif=exif, dpi=(1e6, 1e6), icc_profile=b"\0" * 200)
+    result = run(source.getvalue(), OutputOptions(kind))  # type: ignore[arg-type]
+    out = Image.open(io.BytesIO(result.data))
+    assert out.size == (48, 32)
+    assert any("EXIF" in note for note in result.stats.notes)
+    assert any("profile" in note for note in result.stats.notes)
+
+
+@pytest.mark.parametrize(("kind", "longest"), [("webp", 16_383), ("jpeg", 65_500)])
+def test_a_format_that_cannot_hold_the_size_is_refused_in_words(kind: str, longest: int) -> None:
+    def tall(height: int) -> bytes:
+        buffer = io.BytesIO()
+        Image.new("L", (1, height)).save(buffer, "PNG")
+        return buffer.getvalue()
+
+    output = OutputOptions(kind)  # type: ignore[arg-type]
+    assert run(tall(longest), output, Rect(0, 0, 1, 2)).data
+    with pytest.raises(TextRemovalError, match=str(longest)):
+        run(tall(longest + 1), output, Rect(0, 0, 1, 2))
