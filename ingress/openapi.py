@@ -26,7 +26,7 @@ _MEANINGS = {
     405: "Method not allowed", 408: "The body came too slowly", 409: "Conflict with the task's state",
     410: "The task is known, its picture is gone",
     413: "Too large", 415: "Format or Content-Type not supported", 422: "A field's value is wrong",
-    429: "Queue full; see Retry-After", 500: "A bug", 503: "Not ready; see Retry-After", 504: "Timed out",
+    429: "Queue full, or too many calls; see Retry-After", 500: "A bug", 503: "Not ready; see Retry-After", 504: "Timed out",
 }  # fmt: skip
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody, "description": meaning} for status, meaning in _MEANINGS.items()
@@ -37,10 +37,10 @@ _BODIES: tuple[type[BaseModel], ...] = (
     MaskRequest, RegionsRequest, AsyncRequest, DetectRequest, RemoveTextRequest, RemoveTextTaskRequest, BatchRequest
 )  # fmt: skip
 _JSON = "application/json"
-_OF_BODIES = {400, 413, 415, 422, 429, 504}
+_OF_BODIES = {400, 408, 413, 415, 422, 504}
 _ID = "0f3c9d2e7b6a4c1d8e5f"
 # The code shown for a status that several have: the one that most callers meet.
-_CODES = {status: code for code, status in reversed(STATUS.items())}
+_CODES = {status: code for code, status in reversed(STATUS.items())} | {405: "method_not_allowed"}
 _ERROR_REF = {"$ref": "#/components/schemas/ErrorBody"}
 _REF = "#/components/schemas/{model}"
 
@@ -87,7 +87,7 @@ def _errors(operation: dict[str, Any], path: str) -> None:
     if not has_id:
         impossible |= {404}
     if not has_id and not later:
-        impossible |= {409, 429}
+        impossible |= {409}
     if "task-result" not in path:
         impossible |= {410}
     for number in impossible:

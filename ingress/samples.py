@@ -64,6 +64,24 @@ SAMPLES: dict[tuple[str, str], Sample] = {
         "for await (const update of task) console.log(update.progress);\n"
         'await (await task.result()).save("clean.png");',
     ),
+    ("post", "/api/v1/detect-text"): Sample(
+        f"curl -f {_URL}/api/v1/detect-text -F image=@photo.jpg",
+        'for line in client.detect_text("photo.jpg"):\n    print(line.score, line.points)',
+        'for (const line of await client.detectText("photo.jpg")) console.log(line.score, line.points);',
+    ),
+    ("post", "/api/v1/remove-text"): Sample(
+        f"curl -f {_URL}/api/v1/remove-text -F image=@photo.jpg -o clean.png",
+        'client.remove_text("photo.jpg").save("clean.png")',
+        'await (await client.removeText("photo.jpg")).save("clean.png");',
+    ),
+    ("post", "/api/v1/remove-text-async"): Sample(
+        f"curl -f {_URL}/api/v1/remove-text-async -F image=@photo.jpg -F task_id=photo-2",
+        'client.submit("photo.jpg").result().save("clean.png")',
+        'await (await (await client.submit("photo.jpg")).result()).save("clean.png");',
+    ),
+    ("get", "/api/v1/tasks/{task_id}/stats"): _get(
+        "/api/v1/tasks/photo-1/stats", 'task("photo-1").stats()', 'task("photo-1").stats()'
+    ),
     ("get", "/api/v1/task-status/{task_id}"): _get(
         "/api/v1/task-status/photo-1", 'task("photo-1").status()', 'task("photo-1").status()'
     ),

@@ -35,7 +35,7 @@ def build(services: Services, config: AppConfig) -> APIRouter:
     async def info() -> wire.InfoBody:
         return presenters.info(await services.tasks.state(), config)
 
-    @router.get("/metrics", summary="Figures for Prometheus", response_class=PlainTextResponse)
+    @router.get("/metrics", summary="Figures for Prometheus", response_class=PlainTextResponse, include_in_schema=False)
     async def metrics() -> Response:
         return Response(await services.metrics(), media_type="text/plain; version=0.0.4")
 

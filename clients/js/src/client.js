@@ -67,10 +67,17 @@ export class Client {
     return this.#transport.send({ path: "api/v1/tasks" }, json);
   }
 
-  /** The picture without what the regions hold. */
+  /** The picture without what the regions hold; without regions, without the text that the service finds. */
   async removeText(image, regions, { signal, ...options } = {}) {
-    const body = await form({ image }, { ...options, regions: regionsField(regions) });
-    return this.#transport.send({ method: "POST", path: "api/v1/inpaint-regions", body }, picture, signal);
+    const path = regions ? "api/v1/inpaint-regions" : "api/v1/remove-text";
+    const body = await form({ image }, { ...options, regions: regions && regionsField(regions) });
+    return this.#transport.send({ method: "POST", path, body }, picture, signal);
+  }
+
+  /** The lines of text in a picture. */
+  async detectText(image, { signal } = {}) {
+    const call = { method: "POST", path: "api/v1/detect-text", body: await form({ image }, {}) };
+    return (await this.#transport.send(call, json, signal)).lines;
   }
 
   /** The picture without what the mask marks white. */
@@ -89,8 +96,9 @@ export class Client {
   /** Accepted when this resolves: the task ends, whatever dies. */
   async submit(image, regions, { taskId = newId(), callbackUrl, priority, signal, ...options } = {}) {
     const fields = { ...options, task_id: taskId, callback_url: callbackUrl, priority };
-    const body = await form({ image }, { ...fields, regions: regionsField(regions) });
-    const call = { method: "POST", path: "api/v1/inpaint-regions-async", body };
+    const body = await form({ image }, { ...fields, regions: regions && regionsField(regions) });
+    const path = regions ? "api/v1/inpaint-regions-async" : "api/v1/remove-text-async";
+    const call = { method: "POST", path, body };
     const accepted = await this.#transport.send(call, json, signal);
     return new Task(this.#transport, accepted.task_id);
   }
@@ -179,6 +187,11 @@ export class Task {
   /** An ended task and its files. */
   forget() {
     return this.#transport.send({ method: "DELETE", path: `api/v1/tasks/${this.id}` }, json);
+  }
+
+  /** Where its time went. */
+  stats() {
+    return this.#transport.send({ path: `api/v1/tasks/${this.id}/stats` }, json);
   }
 
   async deliveries() {

@@ -113,6 +113,7 @@ export interface BatchState {
   result_url: string | null;
   tasks: TaskState[];
 }
+export interface TextLine { points: [number, number][]; score: number }
 export interface Delivery { number: number; at: string; taken: boolean; answer: string; next_at: string | null }
 export interface Callback {
   messageId: string;
@@ -142,10 +143,11 @@ export class Client {
   waitReady(timeoutS?: number): Promise<Health>;
   info(): Promise<Info>;
   queue(): Promise<Queue>;
-  removeText(image: ImageInput, regions: RegionInput[], options?: Options & Abortable): Promise<Picture>;
+  removeText(image: ImageInput, regions?: RegionInput[] | null, options?: Options & Abortable): Promise<Picture>;
   inpaint(image: ImageInput, mask: ImageInput, options?: Options & Abortable): Promise<Picture>;
   measure(image: ImageInput, regions: RegionInput[], options?: Options & Abortable): Promise<Record<string, unknown>>;
-  submit(image: ImageInput, regions: RegionInput[], options?: SubmitOptions): Promise<Task>;
+  detectText(image: ImageInput, options?: Abortable): Promise<TextLine[]>;
+  submit(image: ImageInput, regions?: RegionInput[] | null, options?: SubmitOptions): Promise<Task>;
   task(taskId: string): Task;
   submitBatch(items: BatchItem[], options?: BatchOptions): Promise<Batch>;
   batch(batchId: string): Batch;
@@ -161,6 +163,7 @@ export class Task implements AsyncIterable<Update> {
   result(options?: Watching): Promise<Picture>;
   cancel(): Promise<Record<string, unknown>>;
   forget(): Promise<Record<string, unknown>>;
+  stats(): Promise<Record<string, unknown>>;
   deliveries(): Promise<Delivery[]>;
   redeliver(): Promise<Delivery[]>;
 }

@@ -23,7 +23,7 @@ from iopaint_client.options import Options
 from iopaint_client.pictures import ImageInput, Picture
 from iopaint_client.regions import Polygon, Rect, RegionInput
 from iopaint_client.retries import Retries
-from iopaint_client.states import BatchItem, BatchState, Delivery, Health, Info, Queue, TaskState, Update
+from iopaint_client.states import BatchItem, BatchState, Delivery, Health, Info, Queue, TaskState, TextLine, Update
 from iopaint_client.sync.client import Client
 from iopaint_client.sync.tasks import Batch, Task
 
@@ -57,6 +57,7 @@ __all__ = [
     "TaskCancelled",
     "TaskFailed",
     "TaskState",
+    "TextLine",
     "TextRemovalClientError",
     "TimedOut",
     "TooLarge",

@@ -18,7 +18,7 @@ from iopaint_client.options import Options
 from iopaint_client.pictures import ImageInput, Picture, file_of
 from iopaint_client.regions import RegionInput, to_wire
 from iopaint_client.retries import retry_after_s
-from iopaint_client.states import BatchItem, BatchState, Delivery, Health, Info, Queue, TaskState
+from iopaint_client.states import BatchItem, BatchState, Delivery, Health, Info, Queue, TaskState, TextLine
 
 T_co = TypeVar("T_co", covariant=True)
 _NO_OPTIONS = Options()
@@ -72,9 +72,16 @@ def queue() -> Call[Queue]:
     return Call("GET", "api/v1/tasks", lambda r: Queue.from_wire(r.json()))
 
 
-def remove_text(image: ImageInput, regions: Iterable[RegionInput], options: Options) -> Call[Picture]:
-    form = _form(options) | {"regions": json.dumps(to_wire(regions))}
-    return Call("POST", "api/v1/inpaint-regions", _picture, form, {"image": file_of("image", image)})
+def remove_text(image: ImageInput, regions: Iterable[RegionInput] | None, options: Options) -> Call[Picture]:
+    path = "api/v1/remove-text" if regions is None else "api/v1/inpaint-regions"
+    return Call("POST", path, _picture, _form(options) | _regions(regions), {"image": file_of("image", image)})
+
+
+def detect_text(image: ImageInput) -> Call[list[TextLine]]:
+    return Call(
+        "POST", "api/v1/detect-text", lambda r: [TextLine.from_wire(line) for line in r.json()["lines"]], {},
+        {"image": file_of("image", image)},
+    )  # fmt: skip
 
 
 def inpaint(image: ImageInput, mask: ImageInput, options: Options) -> Call[Picture]:
@@ -92,17 +99,17 @@ def measure(image: ImageInput, regions: Iterable[RegionInput], options: Options)
 
 def submit(
     image: ImageInput,
-    regions: Iterable[RegionInput],
+    regions: Iterable[RegionInput] | None,
     task_id: str | None,
     callback_url: str | None,
     priority: int,
     options: Options,
 ) -> Call[str]:
-    form = _form(options) | {"regions": json.dumps(to_wire(regions)), "task_id": task_id or uuid.uuid4().hex}
+    form = _form(options) | _regions(regions) | {"task_id": task_id or uuid.uuid4().hex}
     form["priority"] = str(priority)
     if callback_url:
         form["callback_url"] = callback_url
-    path = "api/v1/inpaint-regions-async"
+    path = "api/v1/remove-text-async" if regions is None else "api/v1/inpaint-regions-async"
     return Call("POST", path, lambda r: str(r.json()["task_id"]), form, {"image": file_of("image", image)})
 
 
@@ -120,6 +127,10 @@ def cancel_task(task_id: str) -> Call[None]:
 
 def forget_task(task_id: str) -> Call[None]:
     return Call("DELETE", f"api/v1/tasks/{task_id}", lambda _: None)
+
+
+def task_stats(task_id: str) -> Call[Mapping[str, Any]]:
+    return Call("GET", f"api/v1/tasks/{task_id}/stats", lambda r: dict(r.json()))
 
 
 def deliveries(task_id: str) -> Call[list[Delivery]]:
@@ -152,6 +163,11 @@ def cancel_batch(batch_id: str) -> Call[BatchState]:
 
 def batch_zip(batch_id: str) -> Call[None]:
     return Call("GET", f"api/v1/batch-result/{batch_id}", lambda _: None)
+
+
+def _regions(regions: Iterable[RegionInput] | None) -> dict[str, str]:
+    """Without regions the service finds the text itself."""
+    return {} if regions is None else {"regions": json.dumps(to_wire(regions))}
 
 
 def _form(options: Options) -> dict[str, str]:

@@ -53,6 +53,18 @@ class TaskState:
 
 
 @dataclass(frozen=True, slots=True)
+class TextLine:
+    """A line of text that was found: the corners of its outline in pixels, and how sure that is, 0 to 1."""
+
+    points: tuple[tuple[float, float], ...]
+    score: float
+
+    @classmethod
+    def from_wire(cls, body: Mapping[str, Any]) -> "TextLine":
+        return cls(tuple((x, y) for x, y in body["points"]), body["score"])
+
+
+@dataclass(frozen=True, slots=True)
 class Update:
     """News of a task. The last one has ``ended`` true."""
 

@@ -16,7 +16,7 @@ from iopaint_client.options import Options
 from iopaint_client.pictures import ImageInput, Picture
 from iopaint_client.regions import RegionInput
 from iopaint_client.retries import Retries
-from iopaint_client.states import BatchItem, Health, Info, Queue
+from iopaint_client.states import BatchItem, Health, Info, Queue, TextLine
 
 _POLL_S = 0.5
 
@@ -74,10 +74,14 @@ class AsyncClient:
     # --- now
 
     async def remove_text(
-        self, image: ImageInput, regions: Iterable[RegionInput], **options: Unpack[Options]
+        self, image: ImageInput, regions: Iterable[RegionInput] | None = None, **options: Unpack[Options]
     ) -> Picture:
-        """The picture without what the regions hold."""
+        """The picture without what the regions hold; without regions, without the text that the service finds."""
         return await self._transport.send(await asyncio.to_thread(calls.remove_text, image, regions, options))
+
+    async def detect_text(self, image: ImageInput) -> list[TextLine]:
+        """The lines of text in a picture."""
+        return await self._transport.send(await asyncio.to_thread(calls.detect_text, image))
 
     async def inpaint(self, image: ImageInput, mask: ImageInput, **options: Unpack[Options]) -> Picture:
         """The picture without what the mask marks white."""
@@ -94,7 +98,7 @@ class AsyncClient:
     async def submit(
         self,
         image: ImageInput,
-        regions: Iterable[RegionInput],
+        regions: Iterable[RegionInput] | None = None,
         *,
         task_id: str | None = None,
         callback_url: str | None = None,

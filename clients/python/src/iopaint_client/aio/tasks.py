@@ -1,8 +1,9 @@
 """Tasks and batches of the client for asyncio. ``sync.tasks`` is its twin."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from os import PathLike, fspath
 from pathlib import Path
+from typing import Any
 
 from iopaint_client import calls
 from iopaint_client.aio.transport import AsyncTransport
@@ -55,6 +56,10 @@ class AsyncTask:
     async def forget(self) -> None:
         """An ended task and its files. Raises ``Conflict`` while it runs."""
         await self._transport.send(calls.forget_task(self.id))
+
+    async def stats(self) -> Mapping[str, Any]:
+        """Where its time went."""
+        return await self._transport.send(calls.task_stats(self.id))
 
     async def deliveries(self) -> list[Delivery]:
         """Attempts at its callback."""

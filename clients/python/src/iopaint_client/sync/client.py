@@ -13,7 +13,7 @@ from iopaint_client.options import Options
 from iopaint_client.pictures import ImageInput, Picture
 from iopaint_client.regions import RegionInput
 from iopaint_client.retries import Retries
-from iopaint_client.states import BatchItem, Health, Info, Queue
+from iopaint_client.states import BatchItem, Health, Info, Queue, TextLine
 from iopaint_client.sync.tasks import Batch, Task
 from iopaint_client.sync.transport import Transport
 
@@ -72,9 +72,15 @@ class Client:
 
     # --- now
 
-    def remove_text(self, image: ImageInput, regions: Iterable[RegionInput], **options: Unpack[Options]) -> Picture:
-        """The picture without what the regions hold."""
+    def remove_text(
+        self, image: ImageInput, regions: Iterable[RegionInput] | None = None, **options: Unpack[Options]
+    ) -> Picture:
+        """The picture without what the regions hold; without regions, without the text that the service finds."""
         return self._transport.send(calls.remove_text(image, regions, options))
+
+    def detect_text(self, image: ImageInput) -> list[TextLine]:
+        """The lines of text in a picture."""
+        return self._transport.send(calls.detect_text(image))
 
     def inpaint(self, image: ImageInput, mask: ImageInput, **options: Unpack[Options]) -> Picture:
         """The picture without what the mask marks white."""
@@ -91,7 +97,7 @@ class Client:
     def submit(
         self,
         image: ImageInput,
-        regions: Iterable[RegionInput],
+        regions: Iterable[RegionInput] | None = None,
         *,
         task_id: str | None = None,
         callback_url: str | None = None,

@@ -1,8 +1,9 @@
 """Tasks and batches of the blocking client. ``aio.tasks`` is its twin."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from os import PathLike, fspath
 from pathlib import Path
+from typing import Any
 
 from iopaint_client import calls
 from iopaint_client.bar import progress_bar
@@ -55,6 +56,10 @@ class Task:
     def forget(self) -> None:
         """An ended task and its files. Raises ``Conflict`` while it runs."""
         self._transport.send(calls.forget_task(self.id))
+
+    def stats(self) -> Mapping[str, Any]:
+        """Where its time went."""
+        return self._transport.send(calls.task_stats(self.id))
 
     def deliveries(self) -> list[Delivery]:
         """Attempts at its callback."""
