@@ -1,3 +1,3 @@
 from cli.main import app
 
-app()
+app(prog_name="iopaint-serve")

@@ -105,9 +105,7 @@ def check_weights(settings: Settings) -> Finding:
     advice = f"Run `iopaint-serve models fetch {model}`, or place the file in MODEL_DIR."
     fallback = settings.iopaint_fallback_model
     found = f"{', '.join(missing)} of {model} is missing; {fallback or 'nothing'} answers instead"
-    return Finding(
-        "weights", "weak" if fallback else "bad", f"{found}; {fallback or 'nothing'} answers instead", advice
-    )
+    return Finding("weights", "weak" if fallback else "bad", found, advice)
 
 
 def check_port(settings: Settings) -> Finding:
