@@ -14,7 +14,7 @@ TextRemovalClientError
         Conflict          409: the state of the task, or another content under the same id
         ResultExpired     410
         QueueFull         429: later, ``retry_after_s``
-        Unavailable       503, 504: later, ``retry_after_s``
+        Unavailable       408, 503, 504: later, ``retry_after_s``
 """
 
 from collections.abc import Mapping
@@ -111,6 +111,7 @@ _BY_STATUS: dict[int, type[ServiceError]] = {
     403: Unauthorized,
     404: NotFound,
     405: InvalidRequest,
+    408: Unavailable,
     409: Conflict,
     410: ResultExpired,
     413: TooLarge,
