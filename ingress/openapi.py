@@ -26,7 +26,8 @@ _MEANINGS = {
     405: "Method not allowed", 408: "The body came too slowly", 409: "Conflict with the task's state",
     410: "The task is known, its picture is gone",
     413: "Too large", 415: "Format or Content-Type not supported", 422: "A field's value is wrong",
-    429: "Queue full, or too many calls; see Retry-After", 500: "A bug", 503: "Not ready; see Retry-After", 504: "Timed out",
+    429: "Queue full, or too many calls; see Retry-After", 500: "A bug",
+    503: "Not ready; see Retry-After", 504: "Timed out",
 }  # fmt: skip
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody, "description": meaning} for status, meaning in _MEANINGS.items()

@@ -7,7 +7,7 @@ import {
 
 const BY_STATUS = {
   400: InvalidRequest, 401: Unauthorized, 403: Unauthorized, 404: NotFound, 405: InvalidRequest, 409: Conflict,
-  410: ResultExpired, 413: TooLarge, 415: InvalidRequest, 422: InvalidRequest, 429: QueueFull, 503: Unavailable,
+  408: Unavailable, 410: ResultExpired, 413: TooLarge, 415: InvalidRequest, 422: InvalidRequest, 429: QueueFull, 503: Unavailable,
   504: Unavailable,
 };
 
