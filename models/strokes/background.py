@@ -10,7 +10,7 @@ Bools = NDArray[np.bool_]
 _BIN = 4.0
 """Edge of a cell of quantised colour; two colours of one cell can hardly be told apart by eye."""
 _MAX_COLOURS = 192
-_MAX_SAMPLES = 4000
+_MAX_SAMPLES = 1500
 
 
 def to_lab(rgb: NDArray[np.uint8]) -> Field:
@@ -30,24 +30,34 @@ def smooth_distance(lab: Field, rim: Bools) -> tuple[Field, float, float]:
     ys, xs = ys[::step], xs[::step]
     colours = lab[ys, xs]
     basis = _basis(xs, ys, width, height)
-    keep = np.linalg.norm(colours - _mode(colours), axis=1)
-    inside = keep <= max(6.0, float(np.quantile(keep, 0.6)))
-    coefficients = np.zeros((6, 3), np.float32)
-    spread = 0.0
-    for _ in range(4):
-        # A touch of ridge: a rim on one side only must not let the surface run away on the other.
+    fits = [_fit(basis, colours, start) for start in _starts(colours)]
+    coefficients, share, spread = max(fits, key=lambda fit: fit[1])
+    columns, rows = np.meshgrid(np.arange(width), np.arange(height))
+    surface = _basis(columns.ravel(), rows.ravel(), width, height) @ coefficients
+    distance = np.linalg.norm(lab - surface.reshape(height, width, 3), axis=2)
+    return distance.astype(np.float32), share, spread
+
+
+def _starts(colours: Field) -> list[Bools]:
+    """What to fit first: nearly all of the rim (gradients), or only its commonest colour (a plain sign in a frame)."""
+    apart = np.linalg.norm(colours - _mode(colours), axis=1)
+    return [apart <= max(6.0, float(np.quantile(apart, 0.8))), apart <= 6.0]
+
+
+def _fit(basis: Field, colours: Field, inside: Bools) -> tuple[Field, float, float]:
+    """Coefficients, the share of ``colours`` that they explain, and the spread around it."""
+    coefficients, spread = np.zeros((6, 3), np.float32), 99.0
+    for _ in range(5):
+        if inside.sum() < 12:
+            break
         matrix = basis[inside]
+        # A touch of ridge: a rim on one side only must not let the surface run away on the other.
         normal = matrix.T @ matrix + np.diag([0, 1e-3, 1e-3, 1e-2, 1e-2, 1e-2]) * len(matrix)
         coefficients = np.linalg.solve(normal, matrix.T @ colours[inside]).astype(np.float32)
         residuals = np.linalg.norm(colours - basis @ coefficients, axis=1)
         spread = float(np.median(residuals[inside]))
         inside = residuals <= max(3.0, 3.5 * spread)
-        if inside.sum() < 12:
-            break
-    columns, rows = np.meshgrid(np.arange(width), np.arange(height))
-    surface = _basis(columns.ravel(), rows.ravel(), width, height) @ coefficients
-    distance = np.linalg.norm(lab - surface.reshape(height, width, 3), axis=2)
-    return distance.astype(np.float32), float(inside.mean()), spread
+    return coefficients, float(inside.mean()), spread
 
 
 def palette_distance(lab: Field, rim: Bools) -> tuple[Field, float]:
@@ -61,6 +71,17 @@ def palette_distance(lab: Field, rim: Bools) -> tuple[Field, float]:
     own = _nearest(lab[rim & ~first], _colours(lab[first])) if first.any() else np.zeros(1, np.float32)
     distance = _nearest(lab.reshape(-1, 3), _colours(lab[rim])).reshape(height, width)
     return distance, float(np.quantile(own, 0.98)) if own.size else 0.0
+
+
+def near_main_colours(lab: Field, core: Bools, within: float) -> Bools:
+    """Pixels within that distance of the one or two colours that most of ``core`` has."""
+    keys, _, counts = _cells(lab[core], 8.0)
+    order = np.argsort(counts)[::-1][:2]
+    main = _unpack(keys[order[counts[order] >= 0.15 * counts.sum()]], 8.0)
+    near = np.zeros(core.shape, bool)
+    for colour in main:
+        near |= np.linalg.norm(lab - colour, axis=2) <= within
+    return near
 
 
 def local_residual(lab: Field, known: Bools, sigma_px: float) -> tuple[Field, Field]:

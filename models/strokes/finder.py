@@ -12,7 +12,7 @@ import numpy as np
 
 from models.engine import Image, Mask
 from models.geometry import Box
-from models.strokes.background import Bools, Field, local_residual, palette_distance, smooth_distance, to_lab
+from models.strokes.background import Bools, Field, local_residual, near_main_colours, palette_distance, smooth_distance, to_lab
 
 _LEAST_DISTANCE = 7.0
 """CIELAB: fainter text than this on its background is not looked for."""
@@ -20,6 +20,7 @@ _HYSTERESIS = 0.45
 _SMOOTH_SHARE, _SMOOTH_SPREAD = 0.6, 3.0
 """A rim that a quadratic surface explains to this share, within this spread, is a smooth background."""
 _LEAST_RIM_PX = 40
+_NEAR_PX = 4
 _KERNEL = np.ones((3, 3), np.uint8)
 
 
@@ -58,8 +59,13 @@ def _find(image: Image, box: Box, cover: Bools, occupied: Bools) -> Strokes:
 
 
 def _segment(lab: Field, inside: Bools, rim: Bools) -> tuple[Bools, float]:
-    distance, share, spread = smooth_distance(lab, rim)
-    smooth = share >= _SMOOTH_SHARE and spread <= _SMOOTH_SPREAD
+    near = rim & _dilated(inside, _NEAR_PX)
+    smooth = False
+    # What touches the region tells most: further out may be a sign's frame, or another ground.
+    for ring in (near, rim):
+        if ring.sum() >= _LEAST_RIM_PX and not smooth:
+            distance, share, spread = smooth_distance(lab, ring)
+            smooth = share >= _SMOOTH_SHARE and spread <= _SMOOTH_SPREAD
     if smooth:
         noise = 4 * spread
     else:
@@ -69,6 +75,8 @@ def _segment(lab: Field, inside: Bools, rim: Bools) -> tuple[Bools, float]:
     core = _whole_pieces(distance, low, high, inside, rim)
     if not core.any():
         return core, 0.0
+    if not smooth:
+        core = _with_alike(lab, core, inside, rim)
     mask = _grow(lab, core, inside, rim, smooth)
     return mask, _confidence(distance, mask, inside, noise, smooth)
 
@@ -92,6 +100,24 @@ def _whole_pieces(distance: Field, low: float, high: float, inside: Bools, rim: 
     return chosen[labels] & inside
 
 
+def _with_alike(lab: Field, core: Bools, inside: Bools, rim: Bools) -> Bools:
+    """Add pieces in the strokes' own colours, no thicker than the strokes: also where the rim has such colours."""
+    solid = cv2.erode(core.astype(np.uint8), _KERNEL, borderValue=0).astype(bool)
+    if solid.sum() < 20:
+        return core
+    alike = near_main_colours(lab, solid, 10.0) & (inside | rim)
+    thickness = cv2.distanceTransform(core.astype(np.uint8), cv2.DIST_L2, 3)
+    limit = 1.3 * float(np.quantile(thickness[solid], 0.98)) + 1
+    depth = cv2.distanceTransform(alike.astype(np.uint8), cv2.DIST_L2, 3)
+    count, labels = cv2.connectedComponents(alike.astype(np.uint8), connectivity=8)
+    area = np.bincount(labels.ravel(), minlength=count)
+    within = np.bincount(labels[inside], minlength=count)
+    thick = np.bincount(labels[depth > limit], minlength=count) > 0
+    chosen = ~thick & (within >= 0.8 * area) & (area >= 8)
+    chosen[0] = False
+    return core | (chosen[labels] & inside)
+
+
 def _grow(lab: Field, core: Bools, inside: Bools, rim: Bools, smooth: bool) -> Bools:
     """Over soft edges and shadows: pixels near the mask that differ from the known background near them."""
     known = (rim | inside) & ~_dilated(core, 3)
@@ -112,7 +138,9 @@ def _dilated(mask: Bools, radius_px: int) -> Bools:
 
 def _confidence(distance: Field, mask: Bools, inside: Bools, noise: float, smooth: bool) -> float:
     """How far apart strokes and the rest of the region are, and whether the share that is masked looks like text."""
-    rest = inside & ~mask
+    rest = inside & ~_dilated(mask, 2)
+    if rest.sum() < 0.1 * inside.sum():
+        rest = inside & ~mask
     masked_share = mask.sum() / inside.sum()
     if not rest.any() or masked_share < 0.005:
         return 0.0
