@@ -41,6 +41,11 @@ def find_strokes(image: Image, regions: Sequence[tuple[Box, Bools]]) -> list[Str
     return [_find(image, box, cover, occupied) for box, cover in regions]
 
 
+def strokes_in_crop(image: Image, box: Box, occupied: Bools) -> Bools:
+    """Strokes in the whole of ``box``, where ``occupied`` (of the image's shape) is not background."""
+    return _find(image, box, np.ones((box.height, box.width), bool), occupied).mask
+
+
 def _find(image: Image, box: Box, cover: Bools, occupied: Bools) -> Strokes:
     pad = int(np.clip(min(box.width, box.height) // 3, 8, 20))
     outer = Box(box.left - pad, box.top - pad, box.right + pad, box.bottom + pad)
@@ -147,5 +152,7 @@ def _confidence(distance: Field, mask: Bools, inside: Bools, noise: float, smoot
     strokes, remainder = distance[mask], distance[rest]
     apart = float(np.quantile(strokes, 0.6) - np.quantile(remainder, 0.95))
     clear = np.clip(apart / max(12.0, 1.5 * noise), 0, 1)
-    texture_like = np.clip((0.75 - masked_share) / 0.15, 0, 1)
+    # Small dense text on a plain ground fills its box; on a pattern the same share means that the pattern was taken.
+    most = 1.0 if smooth else 0.75
+    texture_like = np.clip((most - masked_share) / 0.1, 0, 1)
     return float(clear * texture_like * (1.0 if smooth else 0.9))
