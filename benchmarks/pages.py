@@ -81,7 +81,7 @@ def _signs() -> str:
     def sign(colour: str, ground: str, words: str) -> str:
         return (
             f"<div style='border:5px solid {colour};background:{ground};color:{colour};padding:5px 12px;"
-            f"margin:24px 40px;font:bold 38px \"DejaVu Sans\";width:max-content'>{words}</div>"
+            f'margin:24px 40px;font:bold 38px "DejaVu Sans";width:max-content\'>{words}</div>'
         )
 
     return (
@@ -94,7 +94,7 @@ def _signs() -> str:
 def _subtitles() -> str:
     return (
         "<div style='height:600px;background:url(photo.png);position:relative'><div style='position:absolute;"
-        "bottom:36px;width:800px;text-align:center;font:bold 32px \"DejaVu Sans\";color:#fff;"
+        'bottom:36px;width:800px;text-align:center;font:bold 32px "DejaVu Sans";color:#fff;'
         "text-shadow:-2px -2px 0 #000,2px -2px 0 #000,-2px 2px 0 #000,2px 2px 0 #000'>"
         "Where did all the letters go?<br>Nobody knows.</div></div>"
     )
@@ -116,8 +116,12 @@ def _comic() -> str:
 
 
 def _dense() -> str:
-    lines = "".join(f"<tr><td>{n}</td><td>{_LOREM[n : n + 34]}</td><td>{n * 37 % 91}.50</td></tr>" for n in range(1, 34))
-    return f"<table style='font:13px/1.05 \"DejaVu Sans Mono\";border-spacing:12px 0;background:#fdfaf2'>{lines}</table>"
+    lines = "".join(
+        f"<tr><td>{n}</td><td>{_LOREM[n : n + 34]}</td><td>{n * 37 % 91}.50</td></tr>" for n in range(1, 34)
+    )
+    return (
+        f"<table style='font:13px/1.05 \"DejaVu Sans Mono\";border-spacing:12px 0;background:#fdfaf2'>{lines}</table>"
+    )
 
 
 PAGES = {
@@ -173,9 +177,7 @@ def _boxes(browser: str, folder: Path) -> list[Box]:
     return [box.clip(WIDTH, HEIGHT) for box in lines if box.clip(WIDTH, HEIGHT).area]
 
 
-def _variant(
-    kind: str, style: str, before: Image, truth: Image, boxes: list[Box], rng: np.random.Generator
-) -> Pair:
+def _variant(kind: str, style: str, before: Image, truth: Image, boxes: list[Box], rng: np.random.Generator) -> Pair:
     if style == "perspective":
         matrix = _askew(rng)
         before, truth = _warp(before, matrix), _warp(truth, matrix)

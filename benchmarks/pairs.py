@@ -18,7 +18,25 @@ VISIBLE_LEVELS = 6
 """A pixel is part of a stroke where the text changed a channel by more than so many of 255 levels."""
 TUNING_SEED, HELD_OUT_SEED = 1, 90_001
 STYLES = ("plain", "outline", "shadow", "two-colour", "vertical", "rotated", "cjk", "blurred", "jpeg")
-_LATIN = "The quick brown fox jumps over 13 lazy dogs & runs away QUALITY Sale 50% Größe façade".split()
+_LATIN = [
+    "The",
+    "quick",
+    "brown",
+    "fox",
+    "jumps",
+    "over",
+    "13",
+    "lazy",
+    "dogs",
+    "&",
+    "runs",
+    "away",
+    "QUALITY",
+    "Sale",
+    "50%",
+    "Größe",
+    "façade",
+]
 _CJK = "文字消去の品質測定、春夏秋冬。東京都大安売り中国語简体字繁體字漢字"
 _FONT_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts")
 

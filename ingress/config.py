@@ -5,7 +5,7 @@ from typing import Self
 
 from ingress.settings import Settings
 from models.codec import SUPPORTED_FORMATS
-from models.job import HDStrategy
+from models.job import HDStrategy, MaskMode
 from models.registry import WEIGHTLESS
 
 NAME = "IOPaint text removal service"
@@ -38,6 +38,7 @@ class AppConfig:
     max_inflight_bytes: int
     max_websockets_per_client: int
     upload_idle_timeout_s: float
+    default_mask_mode: MaskMode
     playground: bool = True
     api_keys: tuple[str, ...] = field(default=(), repr=False)
     max_subscriptions: int = 1000
@@ -73,6 +74,7 @@ class AppConfig:
             request_timeout_s=settings.request_timeout,
             cors_origins=settings.cors_origins,
             hd_strategy=HDStrategy(settings.hd_strategy) if settings.hd_strategy else None,
+            default_mask_mode=MaskMode(settings.default_mask_mode),
             public_url=settings.public_url.rstrip("/"),
             playground=settings.playground == "on",
             max_polygon_points=settings.max_polygon_points,

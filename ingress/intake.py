@@ -107,7 +107,9 @@ def _check(schema: type[P], fields: dict[str, Any], files: dict[str, bytes], con
     engine = request.engine()
     if engine is not None and engine not in config.models:
         raise UnknownModel(f"model: {engine!r} is not offered. Offered are: {', '.join(config.models)}.")
-    intake = Intake(request, request.job(config.hd_strategy), files["image"], files.get("mask"))
+    intake = Intake(
+        request, request.job(config.hd_strategy, config.default_mask_mode), files["image"], files.get("mask")
+    )
     header = codec.probe(intake.image, max_pixels=config.max_pixels)
     codec.check_output(header.width, header.height, intake.job.output)
     find = intake.job.find_text

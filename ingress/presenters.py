@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -113,6 +114,9 @@ def image_headers(stats: JobStats, with_regions: bool) -> dict[str, str]:
     }
     if with_regions:
         headers |= {"X-Regions-Count": str(stats.regions_processed), "X-Total-Area": str(stats.total_area)}
+    judged = [one.erased for one in stats.regions if one.erased is not None]
+    if judged:
+        headers["X-Erased"] = f"{sum(judged)}/{len(judged)}"
     if stats.notes:
         headers["X-Notes"] = " ".join(stats.notes)
     return headers
@@ -146,6 +150,7 @@ def _stats(stats: JobStats) -> wire.StatsBody:
         hd_strategy=stats.hd_strategy,
         notes=list(stats.notes),
         stage_times=stats.stage_times_s,
+        regions=[wire.RegionBody.model_validate(asdict(one)) for one in stats.regions],
     )
 
 

@@ -79,6 +79,9 @@ class Settings(BaseSettings):
     hd_strategy: Literal["", "Original", "Crop", "Resize", "Auto"] = Field(
         "", description="Overrules the strategy that clients send; empty: as the client says."
     )
+    default_mask_mode: Literal["box", "strokes", "auto"] = Field(
+        "box", description="What of a region is replaced when a client does not say: box, strokes or auto."
+    )
     model_dir: Path | None = Field(None, description="Folder with weights files; searched first, and downloaded to.")
     task_archive_url: str = Field("", description="Folder or URL where tasks are kept; empty: the user's state folder.")
     task_archive_max_bytes: int = Field(

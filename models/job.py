@@ -39,11 +39,32 @@ class DiffusionOptions:
     sampler: str = "ddim"
 
 
+class MaskMode(StrEnum):
+    """What of a region is replaced: all of it, the strokes of its text, or the strokes where they are sure."""
+
+    BOX = "box"
+    STROKES = "strokes"
+    AUTO = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class MaskOptions:
+    """``dilate_px``: the mask grows by so much, over the region's edge too. ``feather_px``: within that growth, from
+    its outer edge on, the fill fades into the picture; at most ``dilate_px``.
+    """
+
+    mode: MaskMode = MaskMode.BOX
+    dilate_px: int = 0
+    feather_px: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class OutputOptions:
     format: Literal["png", "jpeg", "webp"] = "png"
     quality: int = 95
     """1 to 100; WebP at 100 is lossless, PNG ignores it."""
+    kind: Literal["image", "mask", "overlay"] = "image"
+    """The result; the mask that led to it (white = replaced); or the picture with the mask in red."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +93,23 @@ class InpaintJob:
     diffusion: DiffusionOptions = field(default_factory=DiffusionOptions)
     output: OutputOptions = field(default_factory=OutputOptions)
     find_text: FindText | None = None
+    masking: MaskOptions = field(default_factory=MaskOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class RegionReport:
+    """``mode``: what was replaced in the end. ``confidence`` that these were the strokes and ``residual_score`` (0:
+    nothing is left, 1: all of it) are None where nobody looked for strokes.
+    """
+
+    index: int
+    mode: MaskMode
+    confidence: float | None
+    masked_share: float
+    """Of the region's pixels; above 1 where the mask grew over its edge."""
+    model: str
+    erased: bool | None
+    residual_score: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +141,8 @@ class JobStats:
     stage_times_s: dict[str, float] = field(default_factory=dict)
     fills: tuple[FillReport, ...] = ()
     """Which fill each group of masked pixels got, of engines that choose; boxes in pixels of the image."""
+    regions: tuple[RegionReport, ...] = ()
+    """In the order of the request; empty where a mask was sent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,13 +26,20 @@ def region_boxes(regions: Sequence[Region], width: int, height: int, field: str 
 def regions_to_mask(regions: Sequence[Region], width: int, height: int, field: str = "regions") -> Mask:
     """A mask of shape ``(height, width)``, 255 where any region touches a pixel. Errors as ``region_boxes``."""
     mask = np.zeros((height, width), np.uint8)
-    for region, box in zip(regions, region_boxes(regions, width, height, field), strict=True):
-        view = mask[box.top : box.bottom, box.left : box.right]
-        if isinstance(region, Rect):
-            view[:] = 255
-        else:
-            view[_polygon_cover(region, box)] = 255
+    for box, cover in region_covers(regions, width, height, field):
+        mask[box.top : box.bottom, box.left : box.right][cover] = 255
     return mask
+
+
+def region_covers(
+    regions: Sequence[Region], width: int, height: int, field: str = "regions"
+) -> list[tuple[Box, NDArray[np.bool_]]]:
+    """Each region's box, and which of the box's pixels it touches. Errors as ``region_boxes``."""
+    boxes = region_boxes(regions, width, height, field)
+    return [
+        (box, np.ones((box.height, box.width), bool) if isinstance(region, Rect) else _polygon_cover(region, box))
+        for region, box in zip(regions, boxes, strict=True)
+    ]
 
 
 def _clipped(region: Region, name: str, width: int, height: int) -> Box:

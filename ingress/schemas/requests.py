@@ -5,7 +5,16 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from models.geometry import Polygon, Rect, Region
-from models.job import DiffusionOptions, FindText, HDOptions, HDStrategy, InpaintJob, OutputOptions
+from models.job import (
+    DiffusionOptions,
+    FindText,
+    HDOptions,
+    HDStrategy,
+    InpaintJob,
+    MaskMode,
+    MaskOptions,
+    OutputOptions,
+)
 
 TASK_ID = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$"
 BATCH_ID = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,119}$"
@@ -57,8 +66,8 @@ class ImageRequest(BaseModel):
         """The engine that it names."""
         return None
 
-    def job(self, overruled: HDStrategy | None) -> InpaintJob:
-        """The domain's job; ``overruled`` is the operator's strategy."""
+    def job(self, overruled: HDStrategy | None, mask_mode: MaskMode = MaskMode.BOX) -> InpaintJob:
+        """The domain's job; ``overruled`` is the operator's strategy, ``mask_mode`` what holds unless it says so."""
         return InpaintJob(regions=None, find_text=self.text_of_job())
 
     def text_of_job(self) -> FindText | None:
@@ -84,6 +93,18 @@ class Parameters(ImageRequest):
     model: str | None = Field(None, description="Engine; one of those that `/info` names. It never falls back.")
     output_format: Literal["png", "jpeg", "webp"] = Field("png", description="Format of the result.")
     quality: int = Field(95, ge=1, le=100, description="Of jpeg and webp; webp at 100 is lossless.")
+    mask_mode: Literal["box", "strokes", "auto"] | None = Field(
+        None,
+        description="What of a region is replaced: box (all of it), strokes (its letters), auto (letters where they "
+        "are found with confidence). The server's default is box.",
+    )
+    mask_dilate_px: int = Field(0, ge=0, le=64, description="Regions' masks grow by so many pixels.")
+    mask_feather_px: int = Field(
+        0, ge=0, le=64, description="Within that growth the fill fades in over so many pixels; at most mask_dilate_px."
+    )
+    output: Literal["image", "mask", "overlay"] = Field(
+        "image", description="The result, the mask that led to it, or the picture with the mask in red."
+    )
 
     @field_validator("hd_strategy", mode="before")
     @classmethod
@@ -96,7 +117,7 @@ class Parameters(ImageRequest):
     def engine(self) -> str | None:
         return self.model
 
-    def job(self, overruled: HDStrategy | None) -> InpaintJob:
+    def job(self, overruled: HDStrategy | None, mask_mode: MaskMode = MaskMode.BOX) -> InpaintJob:
         return InpaintJob(
             regions=self.regions_of_job(),
             model=self.model,
@@ -115,7 +136,12 @@ class Parameters(ImageRequest):
                 guidance_scale=self.sd_guidance_scale,
                 sampler=self.sd_sampler,
             ),
-            output=OutputOptions(self.output_format, self.quality),
+            output=OutputOptions(self.output_format, self.quality, self.output),
+            masking=MaskOptions(
+                mode=MaskMode(self.mask_mode or mask_mode),
+                dilate_px=self.mask_dilate_px,
+                feather_px=min(self.mask_feather_px, self.mask_dilate_px),
+            ),
             find_text=self.text_of_job(),
         )
 
@@ -182,6 +208,9 @@ for their other defaults, too: those of `RemoveTextRequest`."""
 class RemoveTextRequest(TextFields, Parameters):
     """`/remove-text`: an image; the regions are found."""
 
+    mask_mode: Literal["box", "strokes", "auto"] | None = Field(
+        "auto", description="What of a line is replaced; auto: its letters where they are found with confidence."
+    )
     model: str | None = Field(TEXT_MODEL, description="Engine; one of those that `/info` names. It never falls back.")
 
 

@@ -91,6 +91,16 @@ class DimensionsBody(BaseModel):
     height: int = Field(description="Pixels.")
 
 
+class RegionBody(BaseModel):
+    index: int = Field(description="Counts from 0, in the order of the request.")
+    mode: str = Field(description="What was replaced in the end: `box` or `strokes`.")
+    confidence: float | None = Field(description="0 to 1, that these are the strokes; null: not looked for.")
+    masked_share: float = Field(description="Of the region's pixels.")
+    model: str = Field(description="Engine, or the fill that it chose.")
+    erased: bool | None = Field(description="Whether no text is visible any more; null: not judged.")
+    residual_score: float | None = Field(description="0: nothing is left, 1: all of it; null: not judged.")
+
+
 class StatsBody(BaseModel):
     regions_processed: int = Field(description="Number of regions.")
     total_area: int = Field(description="Masked pixels.")
@@ -100,6 +110,7 @@ class StatsBody(BaseModel):
     hd_strategy: str = Field(description="Strategy used.")
     notes: list[str] = Field(description="Where less or other than asked was done.")
     stage_times: dict[str, float] = Field(description="Seconds per stage.")
+    regions: list[RegionBody] = Field(description="Each region; empty where a mask was sent.")
 
 
 class JsonBody(BaseModel):

@@ -101,7 +101,7 @@ def _basis(xs: NDArray[np.int64], ys: NDArray[np.int64], width: int, height: int
 
 def _mode(colours: Field) -> Field:
     """The middle of the fullest cell of colours, with its neighbours."""
-    cells, inverse, counts = _cells(colours, 8.0)
+    _, inverse, counts = _cells(colours, 8.0)
     return np.median(colours[inverse == int(counts.argmax())], axis=0).astype(np.float32)
 
 

@@ -10,9 +10,17 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from models.engine import Image, Mask
+from models.engine import Image
 from models.geometry import Box
-from models.strokes.background import Bools, Field, local_residual, near_main_colours, palette_distance, smooth_distance, to_lab
+from models.strokes.background import (
+    Bools,
+    Field,
+    local_residual,
+    near_main_colours,
+    palette_distance,
+    smooth_distance,
+    to_lab,
+)
 
 _LEAST_DISTANCE = 7.0
 """CIELAB: fainter text than this on its background is not looked for."""

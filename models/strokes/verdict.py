@@ -24,7 +24,7 @@ class Residual:
 
 
 def residual(before: Image, after: Image, strokes: Bools, box: Box, occupied: Bools) -> Residual:
-    """Judge one region by what stands out in ``after`` where ``before`` had its strokes, or what is left of their edges.
+    """Judge one region: what stands out in ``after`` where ``before`` had strokes, and keeps their edges.
 
     ``before`` and ``after``: whole images of one shape. ``strokes``: of the shape of ``box``, what was taken for text.
     ``occupied``: of the shape of the image, all regions; their pixels are not background.

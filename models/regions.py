@@ -1,0 +1,139 @@
+"""Which pixels of each region are replaced: its strokes where they are sure, more where text is still seen, its box."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from models.engine import Image, Mask
+from models.geometry import Box
+from models.job import FillReport, MaskMode, MaskOptions, RegionReport
+from models.strokes.finder import Strokes, find_strokes
+from models.strokes.verdict import Residual, residual
+
+Bools = NDArray[np.bool_]
+SURE = 0.45
+"""From this confidence on, ``auto`` takes the strokes."""
+_WIDER_PX = 3
+_AFFORDABLE_RETRIES = 2
+"""One pass with a wider mask, then the box."""
+
+
+@dataclass(slots=True)
+class _Region:
+    box: Box
+    cover: Bools
+    chosen: Bools
+    """Of the shape of ``box``; never more than ``cover``."""
+    mode: MaskMode
+    strokes: Strokes | None
+    verdict: Residual | None = None
+    tries: int = 0
+
+
+class RegionMasks:
+    """The masks of one image's regions, as they grow from pass to pass. ``image`` is the picture with its text."""
+
+    def __init__(self, image: Image, covers: Sequence[tuple[Box, Bools]], options: MaskOptions) -> None:
+        self._image = image
+        self._options = options
+        found: Sequence[Strokes | None] = (
+            [None] * len(covers) if options.mode is MaskMode.BOX else find_strokes(image, covers)
+        )
+        self._regions = [_choose(*cover, strokes, options.mode) for cover, strokes in zip(covers, found, strict=True)]
+
+    @property
+    def boxes(self) -> list[Box]:
+        return [region.box for region in self._regions]
+
+    def mask(self) -> Mask:
+        """All regions' masks, 255 where the picture is replaced."""
+        return self._union(self._regions)
+
+    def judge(self, after: Image) -> Mask | None:
+        """Look for text in what was filled. The mask of one more pass over what is not erased; None: that was it."""
+        again: list[_Region] = []
+        judged = [r for r in self._regions if r.strokes is not None and (r.verdict is None or not r.verdict.erased)]
+        occupied = self._occupied() if judged else np.zeros((0, 0), bool)
+        for region in judged:
+            assert region.strokes is not None
+            region.verdict = residual(self._image, after, region.strokes.mask, region.box, occupied)
+            if not region.verdict.erased and region.mode is MaskMode.STROKES:
+                _widen(region)
+                again.append(region)
+        return self._union(again) if again else None
+
+    def feathered(self, after: Image) -> Image:
+        """``after``, faded into the picture over the outer pixels of the masks' growth."""
+        feather_px = min(self._options.feather_px, self._options.dilate_px)
+        if not feather_px or not self._regions:
+            return after
+        depth = cv2.distanceTransform(self.mask(), cv2.DIST_L2, 5)
+        weight = np.clip(depth / (feather_px + 1), 0, 1)[:, :, np.newaxis]
+        return np.rint(after * weight + self._image * (1 - weight)).astype(np.uint8)
+
+    def reports(self, engine: str, fills: Sequence[FillReport]) -> tuple[RegionReport, ...]:
+        """In the order of the request."""
+        return tuple(
+            RegionReport(
+                index=index,
+                mode=region.mode,
+                confidence=None if region.strokes is None else region.strokes.confidence,
+                masked_share=round(self._masked_share(region), 4),
+                model=_fill_of(region.box, fills) or engine,
+                erased=None if region.verdict is None else region.verdict.erased,
+                residual_score=None if region.verdict is None else region.verdict.score,
+            )
+            for index, region in enumerate(self._regions)
+        )
+
+    def _masked_share(self, region: _Region) -> float:
+        mask, grown_px = region.chosen.astype(np.uint8), self._options.dilate_px
+        if grown_px:
+            mask = _dilated(np.pad(mask, grown_px), grown_px)
+        return float(mask.sum() / max(1, int(region.cover.sum())))
+
+    def _occupied(self) -> Bools:
+        occupied = np.zeros(self._image.shape[:2], bool)
+        for region in self._regions:
+            occupied[region.box.top : region.box.bottom, region.box.left : region.box.right] |= region.cover
+        return occupied
+
+    def _union(self, regions: Sequence[_Region]) -> Mask:
+        mask = np.zeros(self._image.shape[:2], np.uint8)
+        for region in regions:
+            mask[region.box.top : region.box.bottom, region.box.left : region.box.right][region.chosen] = 255
+        return _dilated(mask, self._options.dilate_px) if self._options.dilate_px else mask
+
+
+def _choose(box: Box, cover: Bools, strokes: Strokes | None, mode: MaskMode) -> _Region:
+    if strokes is None or not strokes.mask.any() or (mode is MaskMode.AUTO and strokes.confidence < SURE):
+        return _Region(box, cover, cover, MaskMode.BOX, strokes)
+    return _Region(box, cover, strokes.mask, MaskMode.STROKES, strokes)
+
+
+def _widen(region: _Region) -> None:
+    region.tries += 1
+    if region.tries >= _AFFORDABLE_RETRIES:
+        region.chosen, region.mode = region.cover, MaskMode.BOX
+    else:
+        wider = _dilated(region.chosen.astype(np.uint8), _WIDER_PX) > 0
+        region.chosen = wider & region.cover
+
+
+def _fill_of(box: Box, fills: Sequence[FillReport]) -> str | None:
+    """The fill that the most of the box got, of the last that it got."""
+    shared = [
+        (max(0, min(box.right, f.box.right) - max(box.left, f.box.left))
+         * max(0, min(box.bottom, f.box.bottom) - max(box.top, f.box.top)), index)
+        for index, f in enumerate(fills)
+    ]  # fmt: skip
+    area, index = max(shared, default=(0, 0))
+    return fills[index].name if area else None
+
+
+def _dilated(mask: Mask, radius_px: int) -> Mask:
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius_px + 1, 2 * radius_px + 1))
+    return np.asarray(cv2.dilate(mask, kernel), np.uint8)
