@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from skimage import data
 
 from models.engine import Image
@@ -51,11 +52,11 @@ def clouds(rng: np.random.Generator, height: int, width: int) -> Image:
 
 
 def photograph(rng: np.random.Generator, height: int, width: int) -> Image:
-    pictures = (data.astronaut, data.chelsea, data.coffee, data.rocket)
-    picture = pictures[int(rng.integers(len(pictures)))]()
+    names = ("astronaut", "chelsea", "coffee", "rocket")
+    picture = np.asarray(getattr(data, names[int(rng.integers(len(names)))])(), np.uint8)
     scale = max(1.0, height / picture.shape[0], width / picture.shape[1])
     size = (int(picture.shape[1] * scale) + 1, int(picture.shape[0] * scale) + 1)
-    picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
     top = int(rng.integers(picture.shape[0] - height + 1))
     left = int(rng.integers(picture.shape[1] - width + 1))
     return np.ascontiguousarray(picture[top : top + height, left : left + width])
@@ -72,11 +73,11 @@ BACKGROUNDS: dict[str, Background] = {
 }
 
 
-def _colour(rng: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _colour(rng: np.random.Generator) -> NDArray[np.float64]:
     return rng.uniform(20, 245, 3)
 
 
-def _clouds(rng: np.random.Generator, height: int, width: int, sigma_px: float) -> np.ndarray:  # type: ignore[type-arg]
+def _clouds(rng: np.random.Generator, height: int, width: int, sigma_px: float) -> NDArray[np.float64]:
     """Smooth noise in -1..1."""
     total = np.zeros((height, width))
     for octave in range(3):
@@ -85,5 +86,5 @@ def _clouds(rng: np.random.Generator, height: int, width: int, sigma_px: float) 
     return np.asarray(total / np.abs(total).max())
 
 
-def _to_uint8(values: np.ndarray) -> Image:  # type: ignore[type-arg]
+def _to_uint8(values: NDArray[np.float64]) -> Image:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)

@@ -14,9 +14,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as Pillow
 
 from benchmarks.backgrounds import BACKGROUNDS
-from benchmarks.pairs import VISIBLE_LEVELS, Pair
+from benchmarks.pairs import VISIBLE_LEVELS, Pair, jpeg
 from models.engine import Image
 from models.geometry import Box
 
@@ -26,7 +27,7 @@ _LOREM = (
     "Removing letters from a picture leaves what was behind them. Nobody sees where the words once stood, "
     "neither on paper nor on a painted wall; prices, names and dates go first, and the rest of the page stays. "
 )
-_JA = "ここには何もなかったように見える。文字だけが消える！"
+_JA = "ここには何もなかったように見える。文字だけが消える。"
 
 _STYLE = """html,body{margin:0;width:800px;height:600px;overflow:hidden;background:#fff;font-family:'DejaVu Sans'}
 .gone *,.gone{color:transparent!important;text-shadow:none!important;-webkit-text-stroke-color:transparent!important;
@@ -164,8 +165,7 @@ def _shoot(browser: str, folder: Path, body: str, gone: bool) -> Image:
         f"<script>{_SCRIPT}</script>"
     )
     _run(browser, folder, f"--screenshot={picture}", page.as_uri())
-    read = cv2.imread(str(picture), cv2.IMREAD_COLOR)
-    return np.ascontiguousarray(read[:HEIGHT, :WIDTH, ::-1])
+    return np.asarray(Pillow.open(picture).convert("RGB"))[:HEIGHT, :WIDTH].copy()
 
 
 def _boxes(browser: str, folder: Path) -> list[Box]:
@@ -183,21 +183,27 @@ def _variant(kind: str, style: str, before: Image, truth: Image, boxes: list[Box
         before, truth = _warp(before, matrix), _warp(truth, matrix)
         boxes = [_warped_box(box, matrix) for box in boxes]
     elif style == "blurred":
-        before, truth = cv2.GaussianBlur(before, (0, 0), 1.1), cv2.GaussianBlur(truth, (0, 0), 1.1)
+        before, truth = _blurred(before), _blurred(truth)
     strokes: NDArray[np.bool_] = np.abs(before.astype(np.int16) - truth).max(2) > VISIBLE_LEVELS
     if style == "jpeg":
-        before, truth = _jpeg(before), _jpeg(truth)
+        before, truth = jpeg(before, 80), jpeg(truth, 80)
     visible = [box for box in boxes if strokes[box.top : box.bottom, box.left : box.right].any()]
     return Pair(f"{kind}-{style}", kind, style, before, truth, strokes, tuple(visible))
 
 
+def _blurred(image: Image) -> Image:
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), 1.1), np.uint8)
+
+
 def _askew(rng: np.random.Generator) -> NDArray[np.float64]:
     corners = np.array([[0, 0], [WIDTH, 0], [WIDTH, HEIGHT], [0, HEIGHT]], np.float32)
-    return cv2.getPerspectiveTransform(corners, (corners + rng.uniform(-35, 35, (4, 2))).astype(np.float32))
+    moved = (corners + rng.uniform(-35, 35, (4, 2))).astype(np.float32)
+    return np.asarray(cv2.getPerspectiveTransform(corners, moved), np.float64)
 
 
 def _warp(image: Image, matrix: NDArray[np.float64]) -> Image:
-    return cv2.warpPerspective(image, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    size = (WIDTH, HEIGHT)
+    return np.asarray(cv2.warpPerspective(image, matrix, size, borderMode=cv2.BORDER_REFLECT), np.uint8)
 
 
 def _warped_box(box: Box, matrix: NDArray[np.float64]) -> Box:
@@ -205,8 +211,3 @@ def _warped_box(box: Box, matrix: NDArray[np.float64]) -> Box:
     moved = cv2.perspectiveTransform(corners.astype(np.float32), matrix)[0]
     low, high = np.floor(moved.min(0)), np.ceil(moved.max(0))
     return Box(int(low[0]), int(low[1]), int(high[0]), int(high[1])).clip(WIDTH, HEIGHT)
-
-
-def _jpeg(image: Image) -> Image:
-    _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])

@@ -1,4 +1,4 @@
-"""How far each pixel's colour is from what the surroundings of a region explain. Distances are in CIELAB (Delta E 76)."""
+"""How far each pixel's colour is from what the surroundings of a region explain, in CIELAB (Delta E 76)."""
 
 import cv2
 import numpy as np
@@ -15,7 +15,7 @@ _MAX_SAMPLES = 1500
 
 def to_lab(rgb: NDArray[np.uint8]) -> Field:
     """CIELAB of an RGB crop: L 0..100, a and b about -100..100."""
-    return cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    return np.asarray(cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float32)
 
 
 def smooth_distance(lab: Field, rim: Bools) -> tuple[Field, float, float]:
@@ -102,7 +102,7 @@ def _basis(xs: NDArray[np.int64], ys: NDArray[np.int64], width: int, height: int
 def _mode(colours: Field) -> Field:
     """The middle of the fullest cell of colours, with its neighbours."""
     _, inverse, counts = _cells(colours, 8.0)
-    return np.median(colours[inverse == int(counts.argmax())], axis=0).astype(np.float32)
+    return np.asarray(np.median(colours[inverse == int(counts.argmax())], axis=0), np.float32)
 
 
 def _cells(colours: Field, edge: float) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:

@@ -110,7 +110,7 @@ def _whole_pieces(distance: Field, low: float, high: float, inside: Bools, rim: 
     without = np.bincount(labels[rim & ~inside], minlength=count)
     chosen = reached & (without <= 0.35 * within)
     chosen[0] = False
-    return chosen[labels] & inside
+    return np.asarray(chosen[labels] & inside, bool)
 
 
 def _with_alike(lab: Field, core: Bools, inside: Bools, rim: Bools) -> Bools:
@@ -128,7 +128,7 @@ def _with_alike(lab: Field, core: Bools, inside: Bools, rim: Bools) -> Bools:
     thick = np.bincount(labels[depth > limit], minlength=count) > 0
     chosen = ~thick & (within >= 0.8 * area) & (area >= 8)
     chosen[0] = False
-    return core | (chosen[labels] & inside)
+    return np.asarray(core | (chosen[labels] & inside), bool)
 
 
 def _grow(lab: Field, core: Bools, inside: Bools, rim: Bools, smooth: bool) -> Bools:
@@ -146,7 +146,7 @@ def _grow(lab: Field, core: Bools, inside: Bools, rim: Bools, smooth: bool) -> B
 
 def _dilated(mask: Bools, radius_px: int) -> Bools:
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius_px + 1, 2 * radius_px + 1))
-    return cv2.dilate(mask.astype(np.uint8), kernel).astype(bool)
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), kernel), bool)
 
 
 def _confidence(distance: Field, mask: Bools, inside: Bools, noise: float, smooth: bool) -> float:
