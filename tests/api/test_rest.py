@@ -12,7 +12,7 @@ from deployments.tasks import TaskStatus
 from ingress.app import create_app
 from models.errors import ModelUnavailable
 from models.geometry import Polygon, Rect
-from models.job import HDStrategy
+from models.job import HDStrategy, MaskMode, MaskOptions
 from tests.support import golden
 from tests.support.fakes import config, services
 from tests.support.pictures import b64, encoded, photo
@@ -91,6 +91,27 @@ def test_parameters_reach_the_job(api: Api) -> None:
     diffusion = job.diffusion
     assert (diffusion.seed, diffusion.steps, diffusion.strength, diffusion.guidance_scale) == (42, 20, 0.8, 3)
     assert (diffusion.sampler, diffusion.prompt, diffusion.negative_prompt) == ("DDIM", "sea", "text")
+
+
+def test_masking_reaches_the_job(api: Api) -> None:
+    sent = {"mask_mode": "auto", "mask_dilate_px": 3, "mask_feather_px": 9, "output": "overlay"}
+    assert api.post("inpaint-regions", BODY | sent).status_code == 200
+    job = api.inpainter.jobs[-1]
+    assert job.masking == MaskOptions(MaskMode.AUTO, dilate_px=3, feather_px=3)
+    assert job.output.kind == "overlay"
+    assert api.post("inpaint-regions", BODY | {"mask_mode": "letters"}).status_code == 422
+    assert api.post("inpaint-regions", BODY | {"mask_dilate_px": 65}).status_code == 422
+
+
+def test_the_operators_mask_mode_holds_unless_a_client_says_otherwise() -> None:
+    api = Api(default_mask_mode="strokes")
+    api.post("inpaint-regions", BODY)
+    api.post("inpaint-regions", BODY | {"mask_mode": "box"})
+    assert [job.masking.mode for job in api.inpainter.jobs] == [MaskMode.STROKES, MaskMode.BOX]
+
+
+def test_the_verdict_is_in_a_header(api: Api) -> None:
+    assert api.post("inpaint-regions", BODY).headers["X-Erased"] == "1/1"
 
 
 def test_the_operators_strategy_overrules() -> None:

@@ -32,9 +32,12 @@ from ingress.config import AppConfig
 from ingress.services import Services
 from ingress.settings import Settings
 from models.detect import TextLine
-from models.job import FindText, InpaintJob, JobResult, JobStats
+from models.job import FindText, InpaintJob, JobResult, JobStats, MaskMode, RegionReport
 
-STATS = JobStats("image/png", 320, 240, 1, 600, 0.25, "cv2", "Auto", (), {"decode": 0.01, "inpaint": 0.2})
+STATS = JobStats(
+    "image/png", 320, 240, 1, 600, 0.25, "cv2", "Auto", (), {"decode": 0.01, "inpaint": 0.2},
+    regions=(RegionReport(0, MaskMode.STROKES, 0.9, 0.25, "cv2", erased=True, residual_score=0.01),),
+)  # fmt: skip
 
 
 def config(**settings: object) -> AppConfig:

@@ -14,6 +14,10 @@ export interface Options {
   hd_strategy_crop_trigger_size?: number;
   hd_strategy_crop_margin?: number;
   hd_strategy_resize_limit?: number;
+  mask_mode?: "box" | "strokes" | "auto";
+  mask_dilate_px?: number;
+  mask_feather_px?: number;
+  output?: "image" | "mask" | "overlay";
   sd_seed?: number;
   sd_steps?: number;
   sd_strength?: number;

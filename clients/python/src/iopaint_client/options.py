@@ -13,6 +13,10 @@ class Options(TypedDict, total=False):
     hd_strategy_crop_trigger_size: int
     hd_strategy_crop_margin: int
     hd_strategy_resize_limit: int
+    mask_mode: Literal["box", "strokes", "auto"]
+    mask_dilate_px: int
+    mask_feather_px: int
+    output: Literal["image", "mask", "overlay"]
     sd_seed: int
     sd_steps: int
     sd_strength: float

@@ -1,0 +1,162 @@
+"""Strokes, the verdict and the masks that follow from them, on pictures whose strokes are known."""
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+from PIL import ImageDraw, ImageFont
+
+from benchmarks.backgrounds import BACKGROUNDS
+from benchmarks.pairs import HELD_OUT_SEED, make_pair
+from models.engines.opencv import OpenCVEngine
+from models.geometry import Box, Rect
+from models.job import InpaintJob, JobResult, MaskMode, MaskOptions, OutputOptions
+from models.pipeline import ProgressEvent, process
+from models.strokes.finder import Strokes, find_strokes
+from models.strokes.verdict import residual
+from tests.support.pictures import decoded, encoded
+
+Pixels = NDArray[np.uint8]
+Bools = NDArray[np.bool_]
+
+
+def everything(box: Box) -> tuple[Box, Bools]:
+    return box, np.ones((box.height, box.width), bool)
+
+
+def dilated(mask: Bools, radius_px: int) -> Bools:
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius_px + 1, 2 * radius_px + 1))
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), kernel), bool)
+
+
+@pytest.mark.parametrize("kind", ["flat", "gradient", "paper", "waves"])
+@pytest.mark.parametrize("style", ["plain", "outline", "shadow", "two-colour", "rotated", "blurred"])
+def test_strokes_are_found_and_little_more(kind: str, style: str) -> None:
+    pair = make_pair(kind, style, HELD_OUT_SEED + 77)
+    box = pair.boxes[0]
+    found = find_strokes(pair.before, [everything(box)])[0]
+    true = pair.strokes[box.top : box.bottom, box.left : box.right]
+    assert (found.mask & true).sum() >= 0.99 * true.sum()
+    assert found.mask.sum() <= dilated(true, 2).sum()
+
+
+def sign() -> tuple[Pixels, Pixels, Box]:
+    """White on blue in a frame of the same white, the same without the letters, and their box."""
+    bare = Pillow.new("RGB", (320, 140), (150, 160, 140))
+    ImageDraw.Draw(bare).rectangle((40, 40, 280, 100), (10, 77, 155), "white", 5)
+    written = bare.copy()
+    draw, font = ImageDraw.Draw(written), ImageFont.load_default(32)
+    draw.text((62, 50), "Exit North", "white", font)
+    left, top, right, bottom = (int(v) for v in draw.textbbox((62, 50), "Exit North", font))
+    return np.asarray(written), np.asarray(bare), Box(left - 3, top - 3, right + 3, bottom + 3)
+
+
+def test_a_frame_in_the_letters_own_colour_does_not_hide_them() -> None:
+    before, bare, box = sign()
+    true = (before != bare).any(2)[box.top : box.bottom, box.left : box.right]
+    found = find_strokes(before, [everything(box)])[0]
+    assert (found.mask & true).sum() >= 0.99 * true.sum()
+    assert found.confidence > 0.8
+
+
+def test_a_neighbouring_region_is_not_background() -> None:
+    picture = Pillow.new("RGB", (300, 90), "white")
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(26)
+    draw.text((10, 12), "First line", "black", font)
+    draw.text((10, 42), "Second line", "black", font)
+    boxes = [Box(8, 12, 200, 42), Box(8, 42, 200, 76)]
+    before = np.asarray(picture)
+    for found in find_strokes(before, [everything(box) for box in boxes]):
+        box = found.box
+        true = (before < 250).any(2)[box.top : box.bottom, box.left : box.right]
+        assert (found.mask & true).sum() >= 0.99 * true.sum()
+
+
+@pytest.mark.parametrize("kind", ["flat", "gradient", "clouds"])
+def test_where_nothing_is_written_nothing_is_sure(kind: str) -> None:
+    clean = BACKGROUNDS[kind](np.random.default_rng(5), 200, 480)
+    assert find_strokes(clean, [everything(Box(40, 60, 440, 120))])[0].confidence < 0.45
+
+
+def test_a_region_as_large_as_the_image() -> None:
+    """There is no rim: the region's own edge stands in for it, and is trusted less."""
+    before, _, _ = sign()
+    found = find_strokes(before, [everything(Box(0, 0, 320, 140))])[0]
+    assert found.mask.shape == (140, 320)
+    assert found.confidence <= 0.6
+
+
+def judged(after: Pixels, pair_before: Pixels, strokes: Strokes) -> bool:
+    occupied = np.zeros(after.shape[:2], bool)
+    box = strokes.box
+    occupied[box.top : box.bottom, box.left : box.right] = True
+    return residual(pair_before, after, strokes.mask, box, occupied).erased
+
+
+@pytest.mark.parametrize("kind", ["flat", "gradient", "paper", "waves"])
+def test_the_verdict(kind: str) -> None:
+    pair = make_pair(kind, "plain", HELD_OUT_SEED + 5)
+    box = pair.boxes[0]
+    strokes = find_strokes(pair.before, [everything(box)])[0]
+    half = pair.truth.copy()
+    middle = (box.left + box.right) // 2
+    half[:, middle:] = pair.before[:, middle:]
+    core = np.asarray(cv2.erode(pair.strokes.astype(np.uint8), np.ones((3, 3), np.uint8)), bool)
+    ghost = np.where(core[:, :, np.newaxis], pair.truth, pair.before)
+    assert judged(pair.truth, pair.before, strokes)
+    assert not judged(pair.before, pair.before, strokes)
+    assert not judged(half, pair.before, strokes)
+    assert not judged(ghost, pair.before, strokes)
+
+
+def done(before: Pixels, box: Box, masking: MaskOptions, output: OutputOptions | None = None) -> JobResult:
+    region = Rect(box.left, box.top, box.width, box.height)
+    job = InpaintJob((region,), masking=masking, output=output or OutputOptions())
+    events: list[ProgressEvent] = []
+    return process(
+        job, encoded(before), None, OpenCVEngine(),
+        max_pixels=10**6, max_window_px=2048, on_progress=events.append, should_stop=lambda: False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", [MaskMode.STROKES, MaskMode.AUTO])
+def test_only_strokes_change(mode: MaskMode) -> None:
+    before, bare, box = sign()
+    result = done(before, box, MaskOptions(mode))
+    after, report = decoded(result.data), result.stats.regions[0]
+    assert (report.mode, report.erased) == (MaskMode.STROKES, True)
+    assert 0 < report.masked_share < 0.8
+    outside = np.ones(before.shape[:2], bool)
+    outside[box.top : box.bottom, box.left : box.right] = False
+    assert (after[outside] == before[outside]).all()
+    assert np.abs(after.astype(int) - bare).max() <= 8
+
+
+def test_a_box_is_a_box_and_is_not_judged() -> None:
+    before, _, box = sign()
+    report = done(before, box, MaskOptions()).stats.regions[0]
+    assert (report.mode, report.masked_share, report.erased, report.confidence) == (MaskMode.BOX, 1.0, None, None)
+
+
+def test_mask_and_overlay_show_what_was_replaced() -> None:
+    before, _, box = sign()
+    masking = MaskOptions(MaskMode.STROKES, dilate_px=2)
+    result = done(before, box, masking, OutputOptions(kind="mask"))
+    mask = decoded(result.data)[..., 0]
+    assert set(np.unique(mask)) == {0, 255}
+    assert np.count_nonzero(mask) == result.stats.total_area
+    seen = decoded(done(before, box, masking, OutputOptions(kind="overlay")).data)
+    assert ((seen != before).any(2) <= (mask > 0)).all()
+    assert (seen[mask > 0][:, 0] >= 127).all()
+
+
+def test_feathering_stays_within_the_growth() -> None:
+    before, _, box = sign()
+    hard = decoded(done(before, box, MaskOptions(dilate_px=4)).data)
+    soft = decoded(done(before, box, MaskOptions(dilate_px=4, feather_px=3)).data)
+    rows, columns = slice(box.top, box.bottom), slice(box.left, box.right)
+    assert (hard[rows, columns] == soft[rows, columns]).all()
+    grown = np.zeros(before.shape[:2], bool)
+    grown[box.top - 4 : box.bottom + 4, box.left - 4 : box.right + 4] = True
+    assert (soft[~grown] == before[~grown]).all()
