@@ -76,8 +76,11 @@ def process(
         picture = masks.feathered(filled.image)
     _checkpoint(should_stop)
     with clock.stage("encode"):
-        pixels = _output(job, picture, decoded.rgb, array)
-        data, media_type, notes = codec.encode(pixels, decoded, job.output, array)
+        if job.output.kind != "image":
+            shown = _shown(job.output.kind, decoded.rgb, array)
+            data, media_type, notes = codec.encode(shown, decoded, job.output)
+        else:
+            data, media_type, notes = codec.encode(picture, decoded, job.output, array)
     on_progress(ProgressEvent("finalizing", 1, 1, len(boxes)))
     return JobResult(
         data,
@@ -130,13 +133,11 @@ def inpaint_array(
     return Filling(canvas, tuple(fills))
 
 
-def _output(job: InpaintJob, picture: Image, before: Image, mask: Mask) -> Image:
-    if job.output.kind == "mask":
+def _shown(kind: str, before: Image, mask: Mask) -> Image:
+    if kind == "mask":
         return np.repeat(mask[:, :, np.newaxis], 3, axis=2)
-    if job.output.kind == "overlay":
-        red = np.array([255, 0, 0], np.uint16)
-        return np.where(mask[:, :, np.newaxis] > 0, (before + red) // 2, before).astype(np.uint8)
-    return picture
+    red = np.array([255, 0, 0], np.uint16)
+    return np.where(mask[:, :, np.newaxis] > 0, (before + red) // 2, before).astype(np.uint8)
 
 
 def _unheard(event: ProgressEvent) -> None:

@@ -54,7 +54,7 @@ def sign() -> tuple[Pixels, Pixels, Box]:
 
 def test_a_frame_in_the_letters_own_colour_does_not_hide_them() -> None:
     before, bare, box = sign()
-    true = (before != bare).any(2)[box.top : box.bottom, box.left : box.right]
+    true = np.any(before != bare, axis=2)[box.top : box.bottom, box.left : box.right]
     found = find_strokes(before, [everything(box)])[0]
     assert (found.mask & true).sum() >= 0.99 * true.sum()
     assert found.confidence > 0.8
