@@ -47,7 +47,7 @@ RUN useradd --uid 1000 --create-home --shell /bin/bash iopaint \
  && install --directory --owner=iopaint --group=iopaint /root/.cache/huggingface \
  && chmod 711 /root /root/.cache
 ENV PATH=/app/.venv/bin:$PATH \
-    PYTHONPATH=/app \
+    PYTHONPATH=/app:/app/clients/python/src \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     MODEL_DIR=/root/.cache/huggingface \

@@ -30,6 +30,8 @@ def test_the_context_holds_what_the_service_needs() -> None:
     assert all((ROOT / path).exists() for path in KEPT)
     packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["root_packages"]
     assert set(packages) <= set(KEPT)
+    # What the service hands out as files, and what its command line imports.
+    assert {"playground", "clients/js/src", "clients/python/src"} <= set(KEPT)
     copied = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
     for source in (path for line in copied for path in shlex.split(line) if path != "."):
         assert source in KEPT, source
