@@ -68,19 +68,14 @@ def process(
     on_progress(ProgressEvent("inpainting", 0, engine.steps(job.diffusion) * len(planned.windows)))
     with clock.stage("inpaint"):
         filled = inpaint_array(decoded.rgb, array, planned, boxes, job.diffusion, engine, on_progress, should_stop)
-        while (wider := masks.judge(filled.image)) is not None:
-            # Few regions and seldom: the units of these passes were not announced, and are not counted.
-            again = plan(wider, job.hd, max_window_px)
-            more = inpaint_array(filled.image, wider, again, [], job.diffusion, engine, _unheard, should_stop)
-            filled, array = Filling(more.image, filled.fills + more.fills), array | wider
+        filled, array = _until_erased(filled, array, masks, job, max_window_px, engine, should_stop)
         picture = masks.feathered(filled.image)
     _checkpoint(should_stop)
     with clock.stage("encode"):
-        if job.output.kind != "image":
-            shown = _shown(job.output.kind, decoded.rgb, array)
-            data, media_type, notes = codec.encode(shown, decoded, job.output)
-        else:
+        if job.output.kind == "image":
             data, media_type, notes = codec.encode(picture, decoded, job.output, array)
+        else:
+            data, media_type, notes = codec.encode(_shown(job.output.kind, decoded.rgb, array), decoded, job.output)
     on_progress(ProgressEvent("finalizing", 1, 1, len(boxes)))
     return JobResult(
         data,
@@ -99,6 +94,24 @@ def process(
             regions=masks.reports(engine.info.name, filled.fills),
         ),
     )
+
+
+def _until_erased(
+    filled: Filling,
+    mask: Mask,
+    masks: RegionMasks,
+    job: InpaintJob,
+    max_window_px: int,
+    engine: InpaintEngine,
+    should_stop: ShouldStop,
+) -> tuple[Filling, Mask]:
+    """Passes with wider masks over the regions in which text is still seen; what was filled, and all that was masked."""
+    while (wider := masks.judge(filled.image)) is not None:
+        # Few regions and seldom: the units of these passes were not announced, and are not counted.
+        planned = plan(wider, job.hd, max_window_px)
+        more = inpaint_array(filled.image, wider, planned, [], job.diffusion, engine, _unheard, should_stop)
+        filled, mask = Filling(more.image, filled.fills + more.fills), mask | wider
+    return filled, mask
 
 
 def inpaint_array(

@@ -66,10 +66,10 @@ def test_a_neighbouring_region_is_not_background() -> None:
     draw.text((10, 12), "First line", "black", font)
     draw.text((10, 42), "Second line", "black", font)
     boxes = [Box(8, 12, 200, 42), Box(8, 42, 200, 76)]
-    before: Image = np.asarray(picture)
+    before: NDArray[np.uint8] = np.asarray(picture)
     for found in find_strokes(before, [everything(box) for box in boxes]):
         box = found.box
-        true = (before < 250).any(2)[box.top : box.bottom, box.left : box.right]
+        true = np.asarray((before < 250).any(2))[box.top : box.bottom, box.left : box.right]
         assert (found.mask & true).sum() >= 0.99 * true.sum()
 
 
