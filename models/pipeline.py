@@ -105,7 +105,7 @@ def _until_erased(
     engine: InpaintEngine,
     should_stop: ShouldStop,
 ) -> tuple[Filling, Mask]:
-    """Passes with wider masks over the regions in which text is still seen; what was filled, and all that was masked."""
+    """Passes with wider masks where text is still seen: what was filled, and all that was masked."""
     while (wider := masks.judge(filled.image)) is not None:
         # Few regions and seldom: the units of these passes were not announced, and are not counted.
         planned = plan(wider, job.hd, max_window_px)
