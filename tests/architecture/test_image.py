@@ -27,6 +27,8 @@ def compose() -> dict[str, Any]:
 
 
 def test_the_context_holds_what_the_service_needs() -> None:
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    assert all(line == "*" or line.startswith(("#", "!", "**/")) for line in lines)
     assert all((ROOT / path).exists() for path in KEPT)
     packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["root_packages"]
     assert set(packages) <= set(KEPT)
