@@ -68,19 +68,14 @@ def process(
     on_progress(ProgressEvent("inpainting", 0, engine.steps(job.diffusion) * len(planned.windows)))
     with clock.stage("inpaint"):
         filled = inpaint_array(decoded.rgb, array, planned, boxes, job.diffusion, engine, on_progress, should_stop)
-        while (wider := masks.judge(filled.image)) is not None:
-            # Few regions and seldom: the units of these passes were not announced, and are not counted.
-            again = plan(wider, job.hd, max_window_px)
-            more = inpaint_array(filled.image, wider, again, [], job.diffusion, engine, _unheard, should_stop)
-            filled, array = Filling(more.image, filled.fills + more.fills), array | wider
+        filled, array = _once_more(filled, array, masks, job, engine, max_window_px, should_stop)
         picture = masks.feathered(filled.image)
     _checkpoint(should_stop)
     with clock.stage("encode"):
-        if job.output.kind != "image":
-            shown = _shown(job.output.kind, decoded.rgb, array)
-            data, media_type, notes = codec.encode(shown, decoded, job.output)
-        else:
+        if job.output.kind == "image":
             data, media_type, notes = codec.encode(picture, decoded, job.output, array)
+        else:
+            data, media_type, notes = codec.encode(_shown(job.output.kind, decoded.rgb, array), decoded, job.output)
     on_progress(ProgressEvent("finalizing", 1, 1, len(boxes)))
     return JobResult(
         data,
@@ -131,6 +126,23 @@ def inpaint_array(
         regions_done = _regions_done(regions, planned.windows[index + 1 :])
         on_progress(ProgressEvent("inpainting", before + steps, total, regions_done))
     return Filling(canvas, tuple(fills))
+
+
+def _once_more(
+    filled: Filling,
+    mask: Mask,
+    masks: RegionMasks,
+    job: InpaintJob,
+    engine: InpaintEngine,
+    max_window_px: int,
+    should_stop: ShouldStop,
+) -> tuple[Filling, Mask]:
+    """Passes over the regions where text is still seen. Few and seldom: their units are not announced nor counted."""
+    while (wider := masks.judge(filled.image)) is not None:
+        again = plan(wider, job.hd, max_window_px)
+        more = inpaint_array(filled.image, wider, again, [], job.diffusion, engine, _unheard, should_stop)
+        filled, mask = Filling(more.image, filled.fills + more.fills), mask | wider
+    return filled, mask
 
 
 def _shown(kind: str, before: Image, mask: Mask) -> Image:
