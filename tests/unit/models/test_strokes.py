@@ -66,7 +66,7 @@ def test_a_neighbouring_region_is_not_background() -> None:
     draw.text((10, 12), "First line", "black", font)
     draw.text((10, 42), "Second line", "black", font)
     boxes = [Box(8, 12, 200, 42), Box(8, 42, 200, 76)]
-    before: Image = np.asarray(picture)
+    before: Pixels = np.asarray(picture)
     for found in find_strokes(before, [everything(box) for box in boxes]):
         box = found.box
         true = (before.min(2) < 250)[box.top : box.bottom, box.left : box.right]
