@@ -54,7 +54,8 @@ def test_calls_and_tasks_are_counted(service: Service) -> None:
         service, "ray_iopaint_jobs_total", total(before, "ray_iopaint_jobs_total", kind="interactive") + 2,
         kind="interactive", outcome="ok",
     )  # fmt: skip
-    assert total(series, "ray_iopaint_windows_total", model="cv2") >= total(before, "ray_iopaint_windows_total") + 3
+    windows = "ray_iopaint_windows_total"
+    assert total(series, windows, model="cv2") >= total(before, windows, model="cv2") + 3
     assert total(series, "ray_iopaint_pixels_total", model="cv2") > 0
     assert total(series, "ray_iopaint_engine_seconds_total", model="cv2") > 0
     assert total(series, "ray_iopaint_stage_seconds_count", stage="inpaint") >= 3

@@ -40,6 +40,8 @@ def two_replicas(folder: Path, port: int) -> Path:
     for deployment in application["deployments"]:
         replicas = 2 if deployment["name"] == "Inpainter" else 1
         deployment["autoscaling_config"] = {"min_replicas": replicas, "max_replicas": replicas}
+        if deployment["name"] == "Detector":  # or it could take the place that a model replica needs
+            deployment["ray_actor_options"] = {"num_cpus": 0}
     path = folder / "serve_config.yaml"
     path.write_text(yaml.safe_dump(config))
     return path
