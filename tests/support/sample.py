@@ -60,6 +60,7 @@ def main(url: str) -> None:
         "regions": [wire(region) for region in regions],
         "output_format": "jpeg",
         "quality": 92,
+        "mask_mode": "auto",
     }
     response = requests.post(f"{url}/api/v1/inpaint-regions", json=body, timeout=60)
     response.raise_for_status()
