@@ -220,9 +220,6 @@ def main() -> int:
             (tracker,) = service.named(PROCESSES["tracker"])
             measured = asyncio.run(measure(service, tracker, size, ended, console))
             print_measured(measured, size, console)
-        except BaseException:
-            console.print(service.log.read_text()[-6000:], highlight=False)
-            raise
         finally:
             service.kill_node()  # what is at work would be waited for
     return 0

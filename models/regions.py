@@ -83,10 +83,11 @@ class RegionMasks:
                 confidence=None if region.strokes is None else region.strokes.confidence,
                 masked_share=round(self._masked_share(region), 4),
                 model=_fill_of(region.box, fills) or engine,
-                erased=None if region.verdict is None else region.verdict.erased,
-                residual_score=None if region.verdict is None else region.verdict.score,
+                erased=verdict.erased if verdict else None,
+                residual_score=verdict.score if verdict else None,
             )
             for index, region in enumerate(self._regions)
+            for verdict in [_told(region)]
         )
 
     def _masked_share(self, region: _Region) -> float:
@@ -106,6 +107,12 @@ class RegionMasks:
         for region in regions:
             mask[region.box.top : region.box.bottom, region.box.left : region.box.right][region.chosen] = 255
         return _dilated(mask, self._options.dilate_px) if self._options.dilate_px else mask
+
+
+def _told(region: _Region) -> Residual | None:
+    """The verdict, unless it knows too little: it looks where strokes were found, so it is blind to those missed."""
+    unsure = region.mode is MaskMode.STROKES and region.strokes is not None and region.strokes.confidence < SURE
+    return None if unsure else region.verdict
 
 
 def _choose(box: Box, cover: Bools, strokes: Strokes | None, mode: MaskMode) -> _Region:

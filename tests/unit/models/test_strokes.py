@@ -1,5 +1,7 @@
 """Strokes, the verdict and the masks that follow from them, on pictures whose strokes are known."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -9,10 +11,12 @@ from PIL import ImageDraw, ImageFont
 
 from benchmarks.backgrounds import BACKGROUNDS
 from benchmarks.pairs import HELD_OUT_SEED, make_pair
+from models.engine import Filling, OnStep, ShouldStop
 from models.engines.opencv import OpenCVEngine
 from models.geometry import Box, Rect
-from models.job import InpaintJob, JobResult, MaskMode, MaskOptions, OutputOptions
+from models.job import DiffusionOptions, InpaintJob, JobResult, MaskMode, MaskOptions, OutputOptions
 from models.pipeline import ProgressEvent, process
+from models.regions import RegionMasks
 from models.strokes.finder import Strokes, find_strokes
 from models.strokes.verdict import residual
 from tests.support.pictures import decoded, encoded
@@ -110,12 +114,15 @@ def test_the_verdict(kind: str) -> None:
     assert not judged(ghost, pair.before, strokes)
 
 
-def done(before: Pixels, box: Box, masking: MaskOptions, output: OutputOptions | None = None) -> JobResult:
+def done(
+    before: Pixels, box: Box, masking: MaskOptions, output: OutputOptions | None = None,
+    engine: OpenCVEngine | None = None,
+) -> JobResult:  # fmt: skip
     region = Rect(box.left, box.top, box.width, box.height)
     job = InpaintJob((region,), masking=masking, output=output or OutputOptions())
     events: list[ProgressEvent] = []
     return process(
-        job, encoded(before), None, OpenCVEngine(),
+        job, encoded(before), None, engine or OpenCVEngine(),
         max_pixels=10**6, max_window_px=2048, on_progress=events.append, should_stop=lambda: False,
     )  # fmt: skip
 
@@ -160,3 +167,38 @@ def test_feathering_stays_within_the_growth() -> None:
     grown = np.zeros(before.shape[:2], bool)
     grown[box.top - 4 : box.bottom + 4, box.left - 4 : box.right + 4] = True
     assert (soft[~grown] == before[~grown]).all()
+
+
+class Untouched(OpenCVEngine):
+    """Fills nothing: the text stays."""
+
+    def run(
+        self, image: Pixels, mask: Pixels, options: DiffusionOptions, on_step: OnStep, should_stop: ShouldStop
+    ) -> Filling:
+        on_step(1, 1)
+        return Filling(image.copy())
+
+
+def test_text_that_stays_gets_a_wider_mask_then_the_box_and_is_owned_up_to() -> None:
+    before, _, box = sign()
+    first, *_, last = [
+        done(before, box, MaskOptions(MaskMode.AUTO), engine=engine).stats for engine in (OpenCVEngine(), Untouched())
+    ]
+    assert first.regions[0].erased
+    report = last.regions[0]
+    assert (report.mode, report.erased, report.masked_share) == (MaskMode.BOX, False, 1.0)
+    assert last.total_area == box.area
+
+
+def test_a_verdict_over_unsure_strokes_is_not_told() -> None:
+    """It looks where strokes were found; what was missed it cannot see."""
+    before, _, box = sign()
+    cover = np.ones((box.height, box.width), bool)
+    for confidence, told in ((0.9, True), (0.2, None)):
+        masks = RegionMasks(before, [(box, cover)], MaskOptions(MaskMode.STROKES))
+        (region,) = masks._regions
+        assert region.strokes is not None
+        region.strokes = replace(region.strokes, confidence=confidence)
+        clean = done(before, box, MaskOptions(MaskMode.STROKES))
+        assert masks.judge(decoded(clean.data)) is None
+        assert masks.reports("cv2", ())[0].erased is told
