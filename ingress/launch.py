@@ -38,29 +38,36 @@ def main(config: Path = _CONFIG) -> int:
             f"Starting Ray Serve with the model {settings.iopaint_model} on {settings.iopaint_device} ...", flush=True
         )
         command = [str(Path(sys.executable).parent / "serve"), "run", str(rendered)]
+        # Before the child is made: in the background of a script SIGINT is ignored, which a child would inherit.
+        stop = _StopRequest()
         # Its own session: Ctrl-C reaches this process only, which then ends the whole in order.
         child = subprocess.Popen(command, start_new_session=True, env=_environment())
-        return _supervise(child, settings)
+        return _supervise(child, settings, stop)
 
 
-def _supervise(child: subprocess.Popen[bytes], settings: Settings) -> int:
-    asked_to_stop = False
+class _StopRequest:
+    """Whether SIGTERM or Ctrl-C came, from the moment it is made."""
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal asked_to_stop
-        if not asked_to_stop:
-            asked_to_stop = True
+    def __init__(self) -> None:
+        self.came = False
+        signal.signal(signal.SIGTERM, self._note)
+        signal.signal(signal.SIGINT, self._note)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.came = True
+
+
+def _supervise(child: subprocess.Popen[bytes], settings: Settings, stop: _StopRequest) -> int:
+    announced, told = "", False
+    while child.poll() is None:
+        if stop.came and not told:
+            told = True
             print("Stopping ...", flush=True)
             child.send_signal(signal.SIGINT)
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    announced = ""
-    while child.poll() is None:
-        if announced != "ready":
+        if announced != "ready" and not told:
             announced = _announce(settings, announced)
         time.sleep(0.5)
-    return 0 if asked_to_stop else child.returncode
+    return 0 if told else child.returncode
 
 
 def _announce(settings: Settings, before: str) -> str:

@@ -97,7 +97,9 @@ class RegionBody(BaseModel):
     confidence: float | None = Field(description="0 to 1, that these are the strokes; null: not looked for.")
     masked_share: float = Field(description="Of the region's pixels.")
     model: str = Field(description="Engine, or the fill that it chose.")
-    erased: bool | None = Field(description="Whether no text is visible any more; null: not judged, or the strokes were unsure.")
+    erased: bool | None = Field(
+        description="Whether no text is visible any more; null: not judged, or the strokes were unsure."
+    )
     residual_score: float | None = Field(description="0: nothing is left, 1: all of it; null: not judged.")
 
 

@@ -105,7 +105,14 @@ def start(folder: Path, environment: dict[str, str], port: int = 0, config: Path
     }
     with log.open("ab") as out:
         process = subprocess.Popen(
-            [str(ROOT / "scripts" / "serve"), *([str(config)] if config else [])],
+            # As in the background of a script: with SIGINT ignored, by which Serve is ended in order all the same.
+            [
+                "bash",
+                "-c",
+                'trap "" INT; exec "$0" "$@"',
+                str(ROOT / "scripts" / "serve"),
+                *([str(config)] if config else []),
+            ],
             env=inherited | settings | environment,
             stdout=out,
             stderr=subprocess.STDOUT,
