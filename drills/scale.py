@@ -211,7 +211,7 @@ def main() -> int:
         ended = asyncio.run(fill(TaskArchive(open_store(str(folder / "archive"))), size.ended, console))
         environment = {
             "IOPAINT_MODELS": "cv2,fake", "IOPAINT_FAKE_UNIT_S": str(_UNIT_S),
-            "MAX_QUEUED_TASKS": str(size.running + size.queued),
+            "MAX_QUEUED_TASKS": str(size.running + size.queued), "MAX_WEBSOCKETS_PER_CLIENT": str(size.watchers + 10),
         }  # fmt: skip
         service = start(folder, environment, config=config_for(folder, replicas))
         try:
