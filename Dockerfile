@@ -56,6 +56,8 @@ ENV PATH=/app/.venv/bin:$PATH \
     HF_HOME=/root/.cache/huggingface \
     # One container is one cluster of its own; KubeRay sets tokens where it wants them.
     RAY_AUTH_MODE=disabled \
+    # What reads `docker logs` gets an object a line.
+    LOG_FORMAT=json \
     RAY_USAGE_STATS_ENABLED=0 \
     # Docker gives 64 MB of /dev/shm unless told otherwise: larger pictures pass through /tmp, which is slower but works.
     RAY_OBJECT_STORE_ALLOW_SLOW_STORAGE=1 \

@@ -12,6 +12,7 @@ from ray.serve.handle import DeploymentHandle
 from deployments.attempts import ReplicaDrained
 from deployments.callback_policy import CallbackPolicy
 from deployments.config import NAMESPACE, TrackerConfig
+from deployments.log_lines import set_up
 from deployments.metrics import RayMetrics
 from deployments.protocol import TaskOrder
 from deployments.task_archive import TaskArchive, open_store
@@ -24,6 +25,7 @@ class TrackerActor(TaskTracker):
     """Composes the tracker inside the actor's process."""
 
     def __init__(self, config: TrackerConfig) -> None:
+        set_up("TaskTracker", config.log)
         archive = TaskArchive(open_store(config.archive_url))
         policy = CallbackPolicy(config.callback_allowed_hosts)
         client = httpx.AsyncClient(follow_redirects=False, timeout=30.0, trust_env=False)

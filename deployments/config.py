@@ -7,6 +7,14 @@ NAMESPACE = "serve"
 
 
 @dataclass(frozen=True, slots=True)
+class LogConfig:
+    """How each process of the service logs to its standard error."""
+
+    level: str = "INFO"
+    as_json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class TrackerConfig:
     """The task tracker. ``version`` stands for code and settings: another one is another actor."""
 
@@ -34,6 +42,7 @@ class TrackerConfig:
     slots_per_replica: int = 4
     callback_secret: str = ""
     callback_allowed_hosts: tuple[str, ...] = ()
+    log: LogConfig = LogConfig()
 
     @property
     def actor_name(self) -> str:
@@ -49,6 +58,7 @@ class DetectorConfig:
 
     max_pixels: int
     threads: int
+    log: LogConfig = LogConfig()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +82,4 @@ class InpainterConfig:
     """CPU threads of one forward pass; 0: the cores that the replica may use."""
     stuck_after_s: float = 900.0
     """Longer than any unit takes: a replica whose engine does not come on for so long is replaced."""
+    log: LogConfig = LogConfig()

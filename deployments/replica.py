@@ -1,4 +1,4 @@
-"""The Serve class of a model replica: composes ``Inpainter`` inside the replica's process."""
+"""The Serve classes of replicas below the edge: compose ``Inpainter`` and ``Detector`` inside their processes."""
 
 from typing import Any
 
@@ -6,10 +6,12 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from deployments.actor import connect
-from deployments.config import InpainterConfig, TrackerConfig
+from deployments.config import DetectorConfig, InpainterConfig, TrackerConfig
 from deployments.detect_client import DetectClient
+from deployments.detector import Detector
 from deployments.engine_room import EngineRoom
 from deployments.inpainter import Inpainter
+from deployments.log_lines import set_up
 from deployments.metrics import RayMetrics
 from deployments.task_archive import TaskArchive, open_store
 from deployments.task_client import ActorLink
@@ -23,6 +25,7 @@ class InpainterReplica(Inpainter):
 
     def __init__(self, config: InpainterConfig, tracker: TrackerConfig, detector: DeploymentHandle[Any]) -> None:
         context = serve.get_replica_context()
+        set_up(f"Inpainter {context.replica_id.unique_id}", config.log)
         engine_config = EngineConfig(config.device, config.model_dir, config.fake_unit_s, config.threads)
 
         def load(name: str) -> InpaintEngine:
@@ -46,3 +49,11 @@ class InpainterReplica(Inpainter):
         self.limit_pixels(options.max_pixels)
         if not self.started:
             self.start()
+
+
+class DetectorReplica(Detector):
+    """Undecorated, too."""
+
+    def __init__(self, config: DetectorConfig) -> None:
+        set_up(f"Detector {serve.get_replica_context().replica_id.unique_id}", config.log)
+        super().__init__(config)

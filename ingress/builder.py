@@ -9,9 +9,8 @@ from typing import Any
 from ray import serve
 from ray.serve import Application
 
-from deployments.config import DetectorConfig, InpainterConfig, TrackerConfig
-from deployments.detector import Detector
-from deployments.replica import InpainterReplica
+from deployments.config import DetectorConfig, InpainterConfig, LogConfig, TrackerConfig
+from deployments.replica import DetectorReplica, InpainterReplica
 from ingress.config import VERSION, AppConfig
 from ingress.deployment import IngressReplica
 from ingress.settings import Settings, default_archive_dir
@@ -41,7 +40,7 @@ def build(args: Settings) -> Application:
         logging_config=logging_config,
     )
     detector: Any = serve.deployment(
-        Detector,
+        DetectorReplica,
         name="Detector",
         # Half a CPU, so that the whole service still starts on a machine with two.
         ray_actor_options={"num_cpus": 0.5},
@@ -60,10 +59,14 @@ def build(args: Settings) -> Application:
         logging_config=logging_config,
     )
     tracker = tracker_config(args)
-    finder = detector.bind(DetectorConfig(max_pixels=args.max_pixels, threads=_DETECTOR_THREADS))
+    finder = detector.bind(DetectorConfig(max_pixels=args.max_pixels, threads=_DETECTOR_THREADS, log=log_config(args)))
     bound = inpainter.bind(inpainter_config(args), tracker, finder)
     application: Application = ingress.bind(bound, AppConfig.from_settings(args), tracker, finder)
     return application
+
+
+def log_config(settings: Settings) -> LogConfig:
+    return LogConfig(settings.log_level, settings.log_format == "json")
 
 
 def inpainter_config(settings: Settings) -> InpainterConfig:
@@ -78,6 +81,7 @@ def inpainter_config(settings: Settings) -> InpainterConfig:
         threads=settings.iopaint_threads,
         max_pixels=settings.max_pixels,
         max_window_px=settings.max_image_size,
+        log=log_config(settings),
     )
 
 
@@ -94,4 +98,5 @@ def tracker_config(settings: Settings) -> TrackerConfig:
         slots_per_replica=_SLOTS,
         callback_secret=settings.callback_secret,
         callback_allowed_hosts=settings.callback_allowed_hosts,
+        log=log_config(settings),
     )

@@ -11,6 +11,7 @@ from deployments.callback_policy import CallbackPolicy
 from deployments.config import TrackerConfig
 from deployments.detect_client import DetectClient
 from deployments.inpaint_client import InpaintClient
+from deployments.log_lines import set_up
 from deployments.node_metrics import NodeMetrics
 from deployments.task_archive import TaskArchive, open_store
 from deployments.task_client import TaskClient
@@ -30,7 +31,9 @@ class IngressReplica:
         tracker: TrackerConfig,
         detector: DeploymentHandle[Any],
     ) -> None:
-        app_name = serve.get_replica_context().app_name
+        context = serve.get_replica_context()
+        app_name = context.app_name
+        set_up(f"Ingress {context.replica_id.unique_id}", tracker.log)
         self._config = config
         self._log_level = LogLevel()
         self._services = Services(

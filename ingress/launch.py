@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from types import FrameType
@@ -14,6 +15,7 @@ import httpx
 import yaml
 from pydantic import ValidationError
 
+from ingress.json_lines import as_object
 from ingress.settings import Settings
 
 _SECRETS = frozenset({"API_KEYS", "CALLBACK_SECRET"})
@@ -34,15 +36,34 @@ def main(config: Path = _CONFIG) -> int:
         return 2
     with tempfile.TemporaryDirectory(prefix="iopaint-") as folder:
         rendered = _rendered(config, settings, Path(folder))
-        print(
-            f"Starting Ray Serve with the model {settings.iopaint_model} on {settings.iopaint_device} ...", flush=True
-        )
+        say = _Voice(as_json=settings.log_format == "json")
+        say(f"Starting Ray Serve with the model {settings.iopaint_model} on {settings.iopaint_device} ...")
         command = [str(Path(sys.executable).parent / "serve"), "run", str(rendered)]
         # Before the child is made: in the background of a script SIGINT is ignored, which a child would inherit.
         stop = _StopRequest()
         # Its own session: Ctrl-C reaches this process only, which then ends the whole in order.
-        child = subprocess.Popen(command, start_new_session=True, env=_environment())
-        return _supervise(child, settings, stop)
+        out, errors = (subprocess.PIPE, subprocess.STDOUT) if say.as_json else (None, None)
+        child = subprocess.Popen(command, start_new_session=True, env=_environment(), stdout=out, stderr=errors)
+        if say.as_json:
+            threading.Thread(target=say.relay, args=(child,), daemon=True).start()
+        return _supervise(child, settings, stop, say)
+
+
+class _Voice:
+    """Standard output: sentences as they are, or each line an object."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+
+    def __call__(self, sentence: str) -> None:
+        print(as_object(sentence, "launch") if self.as_json else sentence, flush=True)
+
+    def relay(self, child: subprocess.Popen[bytes]) -> None:
+        """Until the last process that writes there has ended."""
+        assert child.stdout is not None
+        for line in child.stdout:
+            if said := as_object(line.decode(errors="replace")):
+                print(said, flush=True)
 
 
 class _StopRequest:
@@ -57,20 +78,20 @@ class _StopRequest:
         self.came = True
 
 
-def _supervise(child: subprocess.Popen[bytes], settings: Settings, stop: _StopRequest) -> int:
+def _supervise(child: subprocess.Popen[bytes], settings: Settings, stop: _StopRequest, say: _Voice) -> int:
     announced, told = "", False
     while child.poll() is None:
         if stop.came and not told:
             told = True
-            print("Stopping ...", flush=True)
+            say("Stopping ...")
             child.send_signal(signal.SIGINT)
         if announced != "ready" and not told:
-            announced = _announce(settings, announced)
+            announced = _announce(settings, announced, say)
         time.sleep(0.5)
     return 0 if told else child.returncode
 
 
-def _announce(settings: Settings, before: str) -> str:
+def _announce(settings: Settings, before: str, say: _Voice) -> str:
     """Print news of the start, once each; ``ready`` when it is over."""
     base = f"http://127.0.0.1:{settings.iopaint_port}"
     try:
@@ -82,12 +103,12 @@ def _announce(settings: Settings, before: str) -> str:
         return before
     if health.status_code == 200:
         for sentence in state["degraded"]:
-            print(f"Note: {sentence}")
-        print(f"Ready. API: {base}/api/v1  Documentation: {base}/docs  Health: {base}/api/v1/health", flush=True)
+            say(f"Note: {sentence}")
+        say(f"Ready. API: {base}/api/v1  Documentation: {base}/docs  Health: {base}/api/v1/health")
         return "ready"
     news = f"{state['status']}: {state['message']}"
     if news != before:
-        print(news, flush=True)
+        say(news)
     return news
 
 

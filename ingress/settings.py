@@ -75,6 +75,9 @@ class Settings(BaseSettings):
         30, gt=0, description="Seconds without a byte of an announced body after which the call ends with 408."
     )
     log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING, ERROR or CRITICAL.")
+    log_format: Literal["text", "json"] = Field(
+        "text", description="Of the lines on standard error: text, or json (one object a line; in the image)."
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(("*",), description="Allowed origins, comma separated.")
     hd_strategy: Literal["", "Original", "Crop", "Resize", "Auto"] = Field(
         "", description="Overrules the strategy that clients send; empty: as the client says."
