@@ -3,8 +3,9 @@
 Labels are few and bounded: a task id, a client or a URL is never one.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0)
@@ -12,12 +13,13 @@ _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """``boundaries`` in seconds, of histograms only."""
+    """``boundaries`` in seconds, of histograms only. ``known``: all values that the labels of a counter can have."""
 
     kind: Literal["counter", "gauge", "histogram"]
     description: str
     labels: tuple[str, ...] = ()
     boundaries: Sequence[float] = _SECONDS
+    known: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 METRICS = {
@@ -37,12 +39,17 @@ METRICS = {
     "iopaint_tasks": Metric("gauge", "Tasks that have not ended, by status.", ("status",)),
     "iopaint_queue_limit": Metric("gauge", "More waiting tasks than this are refused."),
     "iopaint_replicas": Metric("gauge", "Model replicas that are heard of."),
-    "iopaint_tasks_ended": Metric("counter", "Tasks that ended, by status.", ("status",)),
+    "iopaint_tasks_ended": Metric(
+        "counter", "Tasks that ended, by status.", ("status",), known={"status": ("completed", "error", "cancelled")}
+    ),
     "iopaint_task_wait_seconds": Metric("histogram", "From acceptance to the start of work."),
     "iopaint_task_seconds": Metric("histogram", "From acceptance to the end.", ("status",)),
     "iopaint_attempts_lost": Metric("counter", "Attempts whose replica was lost."),
     "iopaint_callbacks": Metric(
-        "counter", "Attempts at callbacks; outcome is taken, not_taken or given_up.", ("outcome",)
+        "counter",
+        "Attempts at callbacks; outcome is taken, not_taken or given_up.",
+        ("outcome",),
+        known={"outcome": ("taken", "not_taken", "given_up")},
     ),
 }
 
@@ -73,6 +80,15 @@ class RayMetrics:
 
     def __init__(self) -> None:
         self._made: dict[str, Any] = {name: _make(name, metric) for name, metric in METRICS.items()}
+        for name, metric in METRICS.items():
+            if metric.kind == "counter" and set(metric.known) == set(metric.labels):
+                self._begin_at_zero(name, metric)
+
+    def _begin_at_zero(self, name: str, metric: Metric) -> None:
+        """To Prometheus, a counter that comes into being at one has not risen: an alert would miss the first event."""
+        for values in itertools.product(*metric.known.values()):
+            # Ray's `inc` refuses zero.
+            self._made[name]._record(0.0, tags=dict(zip(metric.known, values, strict=True)))
 
     def count(self, name: str, amount: float = 1.0, **labels: str) -> None:
         if amount > 0:

@@ -62,6 +62,19 @@ def test_compose_has_the_originals_shape() -> None:
     assert service["environment"]["HD_STRATEGY"] == "Auto"
     assert config["networks"] == {"app-network": {"driver": "bridge"}}
     assert "profiles" not in service
+    # What Ray writes besides the volume goes to places that a read-only container has.
+    assert service["read_only"]
+    assert service["tmpfs"] == ["/tmp:mode=1777"]
+    assert service["cap_drop"] == ["ALL"]
+
+
+def test_the_originals_files_are_kept_as_they_were() -> None:
+    """They are what ``scripts/rehearse_image`` runs."""
+    folder = ROOT / "tests" / "support" / "compose"
+    original = yaml.safe_load((folder / "original-compose.yml").read_text())
+    assert original["services"]["iopaint-service"]["healthcheck"] == ORIGINAL_HEALTHCHECK
+    production = yaml.safe_load((folder / "original-production.yml").read_text())
+    assert production["services"]["iopaint-service"]["deploy"]["replicas"] == 2
 
 
 def test_the_rest_is_asked_for() -> None:

@@ -1,10 +1,7 @@
-"""The Kubernetes manifests: rendered by kustomize, checked against KubeRay's CRD and Serve's own schema.
+"""The Kubernetes manifests: rendered by kustomize, checked against the schemas of Kubernetes, KubeRay and Serve."""
 
-The CRD is not part of the project (it is a megabyte): the check against it runs where ``KUBERAY_CRD`` names the file,
-or where a folder ``shared/data`` beside the project has it, and is skipped with a word elsewhere.
-"""
-
-import os
+import gzip
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -20,16 +17,14 @@ from tests.architecture.test_structure import unknown_keys
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "kuberay"
+SCHEMAS = Path(__file__).parent / "schemas"
 OVERLAYS = ["cpu", "gpu"]
 needs_kubectl = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl, which renders, is not installed")
 Manifest = dict[str, Any]
 
 
-def crd() -> Path | None:
-    named = os.environ.get("KUBERAY_CRD")
-    beside = ROOT.parent / "shared" / "data" / "ray.io_rayservices.crd.yaml"
-    path = Path(named) if named else beside
-    return path if path.is_file() else None
+def schema(name: str) -> Any:
+    return json.loads(gzip.decompress((SCHEMAS / name).read_bytes()))
 
 
 def rendered(overlay: str) -> list[Manifest]:
@@ -58,27 +53,31 @@ def strict(schema: Any) -> Any:
     return made
 
 
-def ray_service_schema(path: Path) -> Any:
-    versions = yaml.safe_load(path.read_text())["spec"]["versions"]
-    (schema,) = [v["schema"]["openAPIV3Schema"] for v in versions if v["name"] == "v1"]
-    made = strict(schema)
-    made["properties"]["metadata"] = {"type": "object"}
-    return made
+def faults(manifest: Manifest) -> list[str]:
+    """What the API server would refuse, or drop."""
+    if manifest["kind"] == "RayService":
+        made = strict(schema("kuberay-1.7.0-rayservice.json.gz"))
+        made["properties"]["metadata"] = {"type": "object"}
+    else:
+        known = schema("kubernetes-1.34.json.gz")
+        made = known["kinds"][manifest["kind"]] | {"definitions": known["definitions"]}
+    validator = jsonschema.Draft202012Validator(made)
+    return [f"{error.json_path}: {error.message}"[:300] for error in validator.iter_errors(manifest)]
 
 
 @needs_kubectl
-@pytest.mark.skipif(crd() is None, reason="KubeRay's CRD is not here; KUBERAY_CRD may name it")
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_kuberay_takes_the_ray_service(overlay: str) -> None:
-    path = crd()
-    assert path is not None
-    validator = jsonschema.Draft202012Validator(ray_service_schema(path))
-    service = of_kind(rendered(overlay), "RayService")
-    assert [f"{e.json_path}: {e.message}"[:300] for e in validator.iter_errors(service)] == []
+def test_the_schemas_take_every_manifest(overlay: str) -> None:
+    manifests = rendered(overlay)
+    assert {m["kind"]: faults(m) for m in manifests if faults(m)} == {}
     # The check itself can fail.
+    service = of_kind(manifests, "RayService")
     service["spec"]["rayClusterConfig"]["workerGroupSpecs"][0]["minReplica"] = 1
     del service["spec"]["rayClusterConfig"]["workerGroupSpecs"][0]["template"]
-    assert len(list(validator.iter_errors(service))) == 2
+    assert len(faults(service)) == 2
+    policy = of_kind(manifests, "NetworkPolicy")
+    policy["spec"]["ingres"] = []
+    assert len(faults(policy)) == 1
 
 
 @needs_kubectl

@@ -21,6 +21,7 @@ import websockets
 from models.masks import regions_to_mask
 from models.weights import sha256
 from tests.support.pictures import b64, decoded, encoded, photo, wire, with_text
+from tests.support.prometheus import watching
 from tests.support.service import ROOT, Service, running
 from tests.support.weights import save_lama
 
@@ -312,6 +313,8 @@ def test_lama_without_weights_is_degraded_in_words_and_survives_sigterm(tmp_path
         named = requests.post(f"{service.url}/api/v1/inpaint-regions", json=BODY | {"model": "lama"}, timeout=60)
         assert (named.status_code, named.json()["error"]) == (503, "model_unavailable")
         assert "retry-after" in named.headers
+        with watching(service.url.removeprefix("http://"), hold="2s") as prometheus:
+            prometheus.wait(lambda p: p.alerts().get("FallbackInUse") == "firing", "alert")
         children = service.descendants()
         assert len(children) > 5
         assert service.stop() == 0
