@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 
 from deployments.config import InpainterConfig
 from deployments.protocol import EngineReport
 from models.engine import InpaintEngine
+from models.engines.auto import AutoEngine
 from models.errors import ModelUnavailable, TextRemovalError
+from models.registry import AUTO, AUTO_NETWORK, CLASSIC, only_weightless
 
 log = logging.getLogger("ray.serve")
 
@@ -25,9 +26,10 @@ class EngineRoom:
         self._retry_s = retry_s
         self._engines: dict[str, InpaintEngine] = {}
         self._loading: dict[str, asyncio.Lock] = {}
+        self._network = AUTO_NETWORK if config.model == AUTO else config.model
         self._status = "loading"
         self._why = ""
-        self._since = time.monotonic()
+        self._waited = False
 
     async def run(self) -> None:
         """Bring the default model up, and keep trying; ends when it is in use."""
@@ -35,6 +37,7 @@ class EngineRoom:
         try:
             await asyncio.wait({default}, timeout=0.0 if self._tried else self._config.download_patience_s)
             if not self.ready:
+                self._waited = True
                 await self._load_fallback()
             await default
         finally:
@@ -42,7 +45,7 @@ class EngineRoom:
 
     @property
     def ready(self) -> bool:
-        return self._config.model in self._engines
+        return self._network in self._engines
 
     @property
     def _tried(self) -> bool:
@@ -50,25 +53,25 @@ class EngineRoom:
 
     async def get(self, name: str | None) -> InpaintEngine:
         """The engine for a request: the one named (which never falls back), or the one that answers now."""
+        if (name or self._config.model) == AUTO:
+            return self._auto()
         if name is not None:
             return await self._named(name)
         for candidate in (self._config.model, self._config.fallback_model):
             if candidate in self._engines:
                 return self._engines[candidate]
-        raise ModelUnavailable(
-            self._why or f"The model {self._config.model} is still loading. Try again in a moment.", retry_after_s=5
-        )
+        raise self._not_yet()
 
     def report(self) -> EngineReport:
-        engine = self._engines.get(self._config.model) or self._engines.get(self._config.fallback_model)
+        engine = self._answering()
         info = engine.info if engine else None
         degraded: list[str] = list(info.notes) if info else []
         if info is not None and not self.ready:
-            reason = self._why or "its weights are still being fetched or loaded."
-            degraded.append(
-                f"The model {self._config.model} is not in use: {reason} "
-                f"The fallback {info.name} answers meanwhile; {self._config.model} is tried again in the background."
-            )
+            who = "auto chooses among the weightless fills" if self._is_auto else f"The fallback {info.name} answers"
+            degraded = [
+                f"The model {self._network} is not in use: {self._reason} "
+                f"{who} meanwhile; {self._network} is tried again in the background."
+            ]
         return EngineReport(
             engine=info.name if info else "",
             device=info.device if info else self._config.device,
@@ -79,23 +82,52 @@ class EngineRoom:
             error=self._why if info is None else "",
         )
 
+    @property
+    def _is_auto(self) -> bool:
+        return self._config.model == AUTO
+
+    @property
+    def _reason(self) -> str:
+        return self._why or "its weights are still being fetched or loaded."
+
+    def _answering(self) -> InpaintEngine | None:
+        if self._is_auto:
+            return self._auto() if self.ready or self._waited else None
+        return self._engines.get(self._config.model) or self._engines.get(self._config.fallback_model)
+
+    def _auto(self) -> InpaintEngine:
+        """Made anew for each request, of what is loaded now: it holds nothing itself."""
+        if self._network in CLASSIC:
+            return AutoEngine(None)
+        if self.ready:
+            return AutoEngine(self._engines[self._network])
+        if not self._waited:
+            raise self._not_yet()
+        return AutoEngine(None, only_weightless(self._network, self._reason))
+
+    def _not_yet(self) -> ModelUnavailable:
+        return ModelUnavailable(
+            self._why or f"The model {self._network} is still loading. Try again in a moment.", retry_after_s=5
+        )
+
     async def _acquire_default(self) -> None:
         for attempt in range(1_000_000):
             try:
-                await self._named(self._config.model)
+                await self._named(self._network)
             except TextRemovalError as error:
-                self._status, self._why = "error", error.message
-                log.warning("default model not available", extra={"model": self._config.model, "why": error.message})
+                self._status, self._why, self._waited = "error", error.message, True
+                log.warning("default model not available", extra={"model": self._network, "why": error.message})
                 await self._load_fallback()
                 await asyncio.sleep(self._retry_s[min(attempt, len(self._retry_s) - 1)])
             else:
                 self._status, self._why = "ready", ""
-                log.info("default model in use", extra={"model": self._config.model})
+                log.info("default model in use", extra={"model": self._network})
                 return
 
     async def _load_fallback(self) -> None:
-        if self._config.fallback_model and self._config.fallback_model not in self._engines:
-            await self._named(self._config.fallback_model)
+        fallback = self._config.fallback_model
+        if fallback and not self._is_auto and fallback not in self._engines:
+            await self._named(fallback)
 
     async def _named(self, name: str) -> InpaintEngine:
         async with self._loading.setdefault(name, asyncio.Lock()):

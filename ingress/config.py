@@ -6,7 +6,7 @@ from typing import Self
 from ingress.settings import Settings
 from models.codec import SUPPORTED_FORMATS
 from models.job import HDStrategy, MaskMode
-from models.registry import WEIGHTLESS
+from models.registry import AUTO, WEIGHTLESS
 
 NAME = "IOPaint text removal service"
 VERSION = "1.0.0"
@@ -60,7 +60,9 @@ class AppConfig:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        offered = settings.iopaint_models or (settings.iopaint_model, settings.iopaint_fallback_model, *WEIGHTLESS)
+        offered = settings.iopaint_models or (
+            settings.iopaint_model, settings.iopaint_fallback_model, AUTO, *WEIGHTLESS
+        )  # fmt: skip
         return cls(
             model=settings.iopaint_model,
             device=settings.iopaint_device,

@@ -37,6 +37,8 @@ class Filling:
     image: Image
     fills: tuple[FillReport, ...] = ()
     """Of engines that choose among several; boxes in pixels of the window."""
+    notes: tuple[str, ...] = ()
+    """Sentences: where less or other than asked was done."""
 
 
 class InpaintEngine(Protocol):

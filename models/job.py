@@ -110,6 +110,8 @@ class RegionReport:
     model: str
     erased: bool | None
     residual_score: float | None
+    trial_error: float | None = None
+    """Of ``model``, where it was chosen by trial: root mean square, 0 to 255."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ def process(
             processing_time_s=round(clock.total_s(), 4),
             model=engine.info.name,
             hd_strategy=planned.strategy.value,
-            notes=decoded.notes + planned.notes + notes,
+            notes=decoded.notes + planned.notes + filled.notes + notes,
             stage_times_s=clock.times_s,
             fills=filled.fills,
             regions=masks.reports(engine.info.name, filled.fills),
@@ -110,7 +110,7 @@ def _until_erased(
         # Few regions and seldom: the units of these passes were not announced, and are not counted.
         planned = plan(wider, job.hd, max_window_px)
         more = inpaint_array(filled.image, wider, planned, [], job.diffusion, engine, _unheard, should_stop)
-        filled, mask = Filling(more.image, filled.fills + more.fills), mask | wider
+        filled, mask = Filling(more.image, filled.fills + more.fills, filled.notes), mask | wider
     return filled, mask
 
 
@@ -125,7 +125,7 @@ def inpaint_array(
     should_stop: ShouldStop,
 ) -> Filling:
     """Run the plan's windows. Every pixel outside the mask stays as it is in ``image``, which is not changed."""
-    canvas, fills = image.copy(), list[FillReport]()
+    canvas, fills, notes = image.copy(), list[FillReport](), dict[str, None]()
     steps = engine.steps(options)
     total = steps * len(planned.windows)
     for index, window in enumerate(planned.windows):
@@ -140,10 +140,11 @@ def inpaint_array(
         source = canvas if planned.chained else image
         filling = _run(source, mask, window, planned.scale_to, options, engine, on_step, should_stop)
         blending.paste(canvas, filling.image, mask, window)
+        notes |= dict.fromkeys(filling.notes)
         fills += [replace(fill, box=fill.box.moved(window.box.left, window.box.top)) for fill in filling.fills]
         regions_done = _regions_done(regions, planned.windows[index + 1 :])
         on_progress(ProgressEvent("inpainting", before + steps, total, regions_done))
-    return Filling(canvas, tuple(fills))
+    return Filling(canvas, tuple(fills), tuple(notes))
 
 
 def _shown(kind: str, before: Image, mask: Mask) -> Image:

@@ -82,12 +82,13 @@ class RegionMasks:
                 mode=region.mode,
                 confidence=None if region.strokes is None else region.strokes.confidence,
                 masked_share=round(self._masked_share(region), 4),
-                model=_fill_of(region.box, fills) or engine,
+                model=fill.name if fill else engine,
+                trial_error=fill.error if fill else None,
                 erased=verdict.erased if verdict else None,
                 residual_score=verdict.score if verdict else None,
             )
             for index, region in enumerate(self._regions)
-            for verdict in [_told(region)]
+            for verdict, fill in [(_told(region), _fill_of(region.box, fills))]
         )
 
     def _masked_share(self, region: _Region) -> float:
@@ -130,7 +131,7 @@ def _widen(region: _Region) -> None:
         region.chosen = wider & region.cover
 
 
-def _fill_of(box: Box, fills: Sequence[FillReport]) -> str | None:
+def _fill_of(box: Box, fills: Sequence[FillReport]) -> FillReport | None:
     """The fill that the most of the box got, of the last that it got."""
     shared = [
         (max(0, min(box.right, f.box.right) - max(box.left, f.box.left))
@@ -138,7 +139,7 @@ def _fill_of(box: Box, fills: Sequence[FillReport]) -> str | None:
         for index, f in enumerate(fills)
     ]  # fmt: skip
     area, index = max(shared, default=(0, 0))
-    return fills[index].name if area else None
+    return fills[index] if area else None
 
 
 def _dilated(mask: Mask, radius_px: int) -> Mask:

@@ -6,10 +6,15 @@ from typing import Literal
 
 from models.engine import InpaintEngine
 from models.engines.classic.names import FILLS
-from models.errors import UnknownModel
+from models.errors import ModelUnavailable, UnknownModel
 from models.weights import WeightsFile, WeightsStore
 
-WEIGHTLESS = ("classic", "cv2", "fake", *FILLS)
+CLASSIC = ("classic", *FILLS)
+WEIGHTLESS = ("cv2", "fake", *CLASSIC)
+AUTO = "auto"
+"""``classic`` and a network; works without the network's weights, too, and says so."""
+AUTO_NETWORK = "lama"
+"""Of ``auto`` where it is itself the default model."""
 LAMA = ("lama", "anime-lama")
 WITH_WEIGHTS = ("lama", "anime-lama", "ldm", "zits", "mat", "fcf", "manga", "migan")
 
@@ -28,11 +33,13 @@ class EngineConfig:
 
 
 def known_models() -> tuple[str, ...]:
-    return WITH_WEIGHTS + WEIGHTLESS
+    return (*WITH_WEIGHTS, AUTO, *WEIGHTLESS)
 
 
 def needed_files(name: str) -> tuple[WeightsFile, ...]:
     """The weights files that a model needs; none for the weightless. Imports IOPaint's module of the model."""
+    if name == AUTO:
+        return needed_files(AUTO_NETWORK)
     if name not in WITH_WEIGHTS:
         return ()
     from models.engines.iopaint import files
@@ -46,10 +53,12 @@ def load_engine(name: str, config: EngineConfig) -> InpaintEngine:
         from models.engines.opencv import OpenCVEngine
 
         return OpenCVEngine()
-    if name == "classic" or name in FILLS:
+    if name in CLASSIC:
         from models.engines.classic.engine import ClassicEngine, single
 
         return ClassicEngine() if name == "classic" else single(name)
+    if name == AUTO:
+        return _load_auto(config)
     if name == "fake":
         from models.engines.fake import FakeEngine
 
@@ -66,3 +75,17 @@ def load_engine(name: str, config: EngineConfig) -> InpaintEngine:
         cpu.prepare(config.threads)
         return load(name, config.device, store)
     raise UnknownModel(f"The model {name} is unknown. Known are: {', '.join(known_models())}.", field="model")
+
+
+def _load_auto(config: EngineConfig) -> InpaintEngine:
+    from models.engines.auto import AutoEngine
+
+    try:
+        return AutoEngine(load_engine(AUTO_NETWORK, config))
+    except ModelUnavailable as error:
+        return AutoEngine(None, only_weightless(AUTO_NETWORK, error.message))
+
+
+def only_weightless(network: str, why: str) -> str:
+    """What ``auto`` tells when it has no network."""
+    return f"auto chose among the weightless fills only, because {network} is not available: {why}"

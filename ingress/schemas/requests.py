@@ -115,7 +115,7 @@ class Parameters(ImageRequest):
         return None
 
     def engine(self) -> str | None:
-        return self.model
+        return self.model if "model" in self.model_fields_set else None
 
     def job(self, overruled: HDStrategy | None, mask_mode: MaskMode = MaskMode.BOX) -> InpaintJob:
         return InpaintJob(
@@ -200,18 +200,15 @@ class DetectRequest(TextFields, ImageRequest):
     """`/detect-text`: an image, and which lines count."""
 
 
-TEXT_MODEL: str | None = None
-"""Engine of the calls that find text themselves, when none is named; None: the service's default. This is the place
-for their other defaults, too: those of `RemoveTextRequest`."""
-
-
 class RemoveTextRequest(TextFields, Parameters):
     """`/remove-text`: an image; the regions are found."""
 
     mask_mode: Literal["box", "strokes", "auto"] | None = Field(
         "auto", description="What of a line is replaced; auto: its letters where they are found with confidence."
     )
-    model: str | None = Field(TEXT_MODEL, description="Engine; one of those that `/info` names. It never falls back.")
+    model: str | None = Field(
+        "auto", description="Engine; one of those that `/info` names. auto: for each line, what did best beside it."
+    )
 
 
 class RemoveTextTaskRequest(TaskFields, RemoveTextRequest):

@@ -101,6 +101,9 @@ class RegionBody(BaseModel):
         description="Whether no text is visible any more; null: not judged, or the strokes were unsure."
     )
     residual_score: float | None = Field(description="0: nothing is left, 1: all of it; null: not judged.")
+    trial_error: float | None = Field(
+        description="Of `model` in the trial by which it was chosen, levels of 255 (RMS); null: it was not chosen so."
+    )
 
 
 class StatsBody(BaseModel):

@@ -23,7 +23,7 @@ from models.weights import sha256
 from tests.support.pictures import b64, decoded, encoded, photo, wire, with_text
 from tests.support.prometheus import watching
 from tests.support.service import ROOT, Service, running
-from tests.support.weights import save_lama
+from tests.support.weights import Columns, save_lama
 
 PIXELS, REGION = with_text(photo(640, 480))
 IMAGE = encoded(PIXELS)
@@ -290,7 +290,7 @@ def test_weights_that_arrive_are_taken_into_use(tmp_path: Path) -> None:
     environment = {"IOPAINT_MODEL": "lama", "LAMA_MODEL_URL": "http://127.0.0.1:9/big-lama.pt"}
     with running(tmp_path, MODEL_DIR=str(tmp_path / "weights"), **environment) as service:
         assert service.health()["degraded"]
-        save_lama(tmp_path / "weights")
+        save_lama(tmp_path / "weights", Columns())
         for _ in range(100):
             if not service.health()["degraded"]:
                 break
@@ -300,6 +300,25 @@ def test_weights_that_arrive_are_taken_into_use(tmp_path: Path) -> None:
         model = requests.get(f"{service.url}/api/v1/model", timeout=10).json()
         assert (model["name"], model["status"]) == ("lama", "ready")
         assert model["parameters"]["weights_sha256"] == sha256(tmp_path / "weights" / "big-lama.pt")
+        assert_auto_takes_the_network_where_it_wins(service)
+
+
+def assert_auto_takes_the_network_where_it_wins(service: Service) -> None:
+    """The network knows columns of ramps perfectly, and everything else badly."""
+    rng = np.random.default_rng(1)
+    ends = rng.uniform(0, 255, (2, 1, 640, 3))
+    ramps = np.rint(ends[0] + (ends[1] - ends[0]) * np.linspace(0, 1, 480)[:, None, None]).astype(np.uint8)
+    for clean, winner in ((ramps, {"lama"}), (photo(640, 480), {"local-surface", "wide-surface", "biharmonic"})):
+        shown, region = with_text(clean)
+        body = {"image": b64(encoded(shown)), "regions": [wire(region)], "model": "auto"}
+        told = requests.post(f"{service.url}/api/v1/inpaint-regions-json", json=body, timeout=60).json()
+        (report,) = told["processing_stats"]["regions"]
+        assert report["model"] in winner, report
+        picture = requests.post(f"{service.url}/api/v1/inpaint-regions", json=body, timeout=60)
+        assert picture.headers["x-model"] == "auto"
+        if winner == {"lama"}:
+            assert report["trial_error"] < 1.5
+            assert np.abs(decoded(picture.content).astype(int) - clean).max() <= 8
 
 
 def test_lama_without_weights_is_degraded_in_words_and_survives_sigterm(tmp_path: Path) -> None:
@@ -315,6 +334,10 @@ def test_lama_without_weights_is_degraded_in_words_and_survives_sigterm(tmp_path
         assert "retry-after" in named.headers
         with watching(service.url.removeprefix("http://"), hold="2s") as prometheus:
             prometheus.wait(lambda p: p.alerts().get("FallbackInUse") == "firing", "alert")
+        auto = requests.post(f"{service.url}/api/v1/inpaint-regions", json=BODY | {"model": "auto"}, timeout=60)
+        assert (auto.status_code, auto.headers["x-model"]) == (200, "auto")
+        assert "auto chose among the weightless fills only" in auto.headers["x-notes"]
+        assert np.array_equal(decoded(auto.content), decoded(response.content))
         children = service.descendants()
         assert len(children) > 5
         assert service.stop() == 0

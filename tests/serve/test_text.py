@@ -43,7 +43,7 @@ def test_text_is_found_and_removed(service: Service) -> None:
     assert (len(lines), matched(LINES, lines)) == (2, 2)
     removed = post(service, "remove-text", BODY)
     assert removed.status_code == 200, removed.text
-    assert removed.headers["x-regions-count"] == "2"
+    assert (removed.headers["x-regions-count"], removed.headers["x-model"]) == ("2", "auto")
     assert_text_is_gone(removed.content)
     again = post(service, "detect-text", {"image": b64(removed.content)})
     assert again.json() == {"lines": []}

@@ -1,22 +1,39 @@
 """``classic``: every line of text gets the weightless fill that did best beside it. And each fill by its own name."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from models.engine import EngineInfo, Filling, Image, Mask, OnStep, ShouldStop
-from models.engines.classic.candidates import FALLBACK, SMOOTH_ENOUGH, candidates, named
-from models.engines.classic.smooth import Unknown, Values, surface_everywhere
-from models.engines.classic.trial import Candidate, Choice, choose
+from models.engines.classic.candidates import FALLBACK, candidates, named
+from models.engines.classic.groups import Group, groups
+from models.engines.classic.plain import plain
+from models.engines.classic.seam import continues
+from models.engines.classic.smooth import Unknown, Values
+from models.engines.classic.trial import Candidate, Choice, Trial, choose, prepare
 from models.errors import WorkCancelled
-from models.geometry import Box
 from models.job import DiffusionOptions, FillReport
 
-_JOIN_PX = 9
-"""Masked pixels nearer than this are one group: the letters of a line, not two lines of a page."""
-_RIM_PX = 48
-_MAX_RIM_PX = 160
+_GREY = 127
+_MAX_REJECTED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class GroupFill:
+    """``values``: of the group's pixels, float32 ``(N, 3)``. ``trial``: where its mask was tried, if it had to be."""
+
+    group: Group
+    values: Values
+    choice: Choice
+    trial: Trial | None = None
+
+    def paste(self, canvas: Image) -> None:
+        canvas[self.group.view][self.group.ours] = np.clip(np.round(self.values), 0, 255)
+
+    @property
+    def report(self) -> FillReport:
+        return FillReport(self.group.box, self.choice.name, self.choice.error)
 
 
 class ClassicEngine:
@@ -37,64 +54,56 @@ class ClassicEngine:
         self, image: Image, mask: Mask, options: DiffusionOptions, on_step: OnStep, should_stop: ShouldStop
     ) -> Filling:
         canvas, reports = image.copy(), []
-        unknown = mask > 0
-        for group, labels, number in groups(unknown):
-            if should_stop():
-                raise WorkCancelled("Cancelled between two groups of masked pixels.")
-            window = rim(group, unknown.shape)
-            view = slice(window.top, window.bottom), slice(window.left, window.right)
-            ours = labels[view] == number
-            local = group.moved(-window.left, -window.top)
-            values, choice = self._fill(image[view], unknown[view], local)
-            canvas[view][ours] = np.clip(np.round(values), 0, 255)[ours[unknown[view]]]
-            reports.append(FillReport(group, choice.name, choice.error))
+        for fill in self.fills(image, mask, should_stop):
+            fill.paste(canvas)
+            reports.append(fill.report)
         on_step(1, 1)
         return Filling(canvas, tuple(reports))
+
+    def fills(self, image: Image, mask: Mask, should_stop: ShouldStop) -> Iterator[GroupFill]:
+        """Group by group. Raises ``WorkCancelled`` between two of them."""
+        unknown = mask > 0
+        for group in groups(unknown):
+            if should_stop():
+                raise WorkCancelled("Cancelled between two groups of masked pixels.")
+            yield self._fill(image[group.view], unknown[group.view], group)
 
     def close(self) -> None:
         """Nothing is held."""
 
-    def _fill(self, image: Image, unknown: Unknown, group: Box) -> tuple[Values, Choice]:
+    def _fill(self, image: Image, unknown: Unknown, group: Group) -> GroupFill:
+        ours = group.ours[unknown]
         if unknown.all():
-            return np.full((int(unknown.sum()), 3), 127, np.float32), Choice("none", None)
+            return GroupFill(group, np.full((len(ours), 3), _GREY, np.float32)[ours], Choice("none", None))
         if len(self._candidates) == 1:
-            return self._candidates[0].fill(image, unknown), Choice(self._candidates[0].name, None)
-        values, error = surface_error(image, unknown, group)
-        if error <= SMOOTH_ENOUGH:
-            return values, Choice("surface", round(error, 3))
-        chosen, choice = choose(image, unknown, group, self._candidates, FALLBACK)
-        return chosen.fill(image, unknown), choice
+            only = self._candidates[0]
+            return GroupFill(group, only.fill(image, unknown)[ours], Choice(only.name, None))
+        if (found := plain(image, unknown, group)) is not None:
+            return GroupFill(group, found.values, Choice("surface", round(found.error, 3)))
+        return self._tried(image, unknown, group)
+
+    def _tried(self, image: Image, unknown: Unknown, group: Group) -> GroupFill:
+        trial = prepare(image, unknown, group.ours, group.inner)
+        left = list(self._candidates) if trial else []
+        first: GroupFill | None = None
+        while trial and len(left) > max(0, len(self._candidates) - _MAX_REJECTED):
+            chosen = choose(trial, unknown.size, int(unknown.sum()), left)
+            if chosen is None:
+                break
+            best, error = chosen
+            values = best.fill(image, unknown)[group.ours[unknown]]
+            fill = GroupFill(group, values, Choice(best.name, round(error, 3)), trial)
+            if continues(image, unknown, group, values):
+                return fill
+            # The ground of the trial was not this ground: of a wall beside the sign, say.
+            first = first or fill
+            left.remove(best)
+        if first is not None:
+            return first
+        values = FALLBACK.fill(image, unknown)[group.ours[unknown]]
+        return GroupFill(group, values, Choice(FALLBACK.name, None), trial)
 
 
 def single(name: str) -> ClassicEngine:
     """One fill for all groups, untried."""
     return ClassicEngine((named(name),), name)
-
-
-def groups(unknown: Unknown) -> list[tuple[Box, np.ndarray, int]]:
-    """Boxes of masked pixels that belong together, from top to bottom, with a labelled picture and each one's label."""
-    joined = cv2.dilate(unknown.astype(np.uint8), np.ones((_JOIN_PX, _JOIN_PX), np.uint8))
-    count, labels = cv2.connectedComponents(joined)
-    labels = np.where(unknown, labels, 0)
-    found = []
-    for number in range(1, count):
-        rows, columns = np.nonzero(labels == number)
-        box = Box(int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1)
-        found.append((box, labels, number))
-    return found
-
-
-def rim(group: Box, shape: tuple[int, ...]) -> Box:
-    """The group with enough ground around it to try its mask on."""
-    margin = max(_RIM_PX, min(group.height + 16, _MAX_RIM_PX))
-    grown = Box(group.left - margin, group.top - margin, group.right + margin, group.bottom + margin)
-    return grown.clip(shape[1], shape[0])
-
-
-def surface_error(image: Image, unknown: Unknown, group: Box) -> tuple[Values, float]:
-    """The surface's fill, and its greatest common error on the ground around: small means that no trial is needed."""
-    everywhere = surface_everywhere(image, unknown)
-    near = slice(max(0, group.top - 12), group.bottom + 12), slice(max(0, group.left - 12), group.right + 12)
-    known = ~unknown[near]
-    wrong = np.abs(np.round(everywhere[near][known]) - image[near][known]).max(axis=1)
-    return everywhere[unknown], float(np.quantile(wrong, 0.99)) if len(wrong) else 255.0

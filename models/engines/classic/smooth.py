@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from scipy.linalg import solveh_banded
+from scipy.sparse.csgraph import reverse_cuthill_mckee
 from scipy.sparse.linalg import splu
 
 from models.engine import Image
@@ -15,26 +17,32 @@ from models.engine import Image
 Unknown = NDArray[np.bool_]
 Values = NDArray[np.float32]
 
-_FIT_POINTS = 6000
+_FIT_POINTS = 2000
 _CV2_RADIUS_PX = 4
+_WIDEST_BAND = 150
+_LARGEST_BAND = 4_000_000
+"""Numbers in a band matrix: 32 MB."""
 
 
 def surface(image: Image, unknown: Unknown) -> Values:
     """One quadratic surface through all known pixels. Exact for flat and evenly shaded grounds."""
-    return surface_everywhere(image, unknown)[unknown]
+    rows, columns = np.nonzero(~unknown)
+    return surface_at(unknown, fit_surface(image, rows, columns))
 
 
-def surface_everywhere(image: Image, unknown: Unknown) -> NDArray[np.float32]:
-    """The surface over known and unknown pixels, ``(H, W, 3)``.
+def surface_at(unknown: Unknown, solution: NDArray[np.float64]) -> Values:
+    rows, columns = np.nonzero(unknown)
+    return (quadratic(rows, columns, unknown.shape) @ solution).astype(np.float32)
+
+
+def fit_surface(image: Image, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Coefficients, shape ``(6, 3)``, of the quadratic surface through the pixels of those rows and columns.
 
     Robust (iteratively reweighted, Tukey's biweight): a neighbouring frame or specks do not bend it.
     """
-    height, width = unknown.shape
-    rows, columns = np.nonzero(~unknown)
     step = max(1, len(rows) // _FIT_POINTS)
     rows, columns = rows[::step], columns[::step]
-    everywhere = _quadratic(height, width)
-    basis = everywhere[rows, columns]
+    basis = quadratic(rows, columns, image.shape)
     known = image[rows, columns].astype(np.float64)
     weights = np.ones(len(rows))
     for _ in range(6):
@@ -43,12 +51,12 @@ def surface_everywhere(image: Image, unknown: Unknown) -> NDArray[np.float32]:
         residual = np.sqrt(((known - basis @ solution) ** 2).mean(axis=1))
         scale = max(4.685 * 1.4826 * float(np.median(residual)), 1.0)
         weights = np.where(residual < scale, (1 - (residual / scale) ** 2) ** 2, 0.0)
-    return np.asarray(everywhere @ solution, np.float32)
+    return np.asarray(solution)
 
 
-def _quadratic(height: int, width: int) -> NDArray[np.float64]:
-    y, x = np.mgrid[0:height, 0:width]
-    y, x = y / height - 0.5, x / width - 0.5
+def quadratic(rows: NDArray[np.intp], columns: NDArray[np.intp], shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """The surface's terms at those pixels of a picture of that shape, ``(N, 6)``."""
+    y, x = rows / shape[0] - 0.5, columns / shape[1] - 0.5
     return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
 
 
@@ -151,7 +159,26 @@ def biharmonic(image: Image, unknown: Unknown) -> Values:
     matrix = sp.csc_matrix(
         (np.concatenate(weight), (np.concatenate(at), np.concatenate(unknown_at))), (len(centres), len(holes))
     )
-    normal = (matrix.T @ matrix + 1e-9 * sp.identity(len(holes))).tocsc()
-    solver = splu(normal, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
-    values: Values = np.clip(solver.solve(matrix.T @ right), 0, 255).astype(np.float32)
+    normal = (matrix.T @ matrix + 1e-9 * sp.identity(len(holes))).tocsr()
+    values: Values = np.clip(_solved(normal, matrix.T @ right), 0, 255).astype(np.float32)
     return values
+
+
+def _solved(matrix: sp.csr_matrix, right: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of a symmetric positive definite system. Thin holes make narrow bands, which LAPACK solves thrice as fast."""
+    order = reverse_cuthill_mckee(matrix, symmetric_mode=True)
+    ordered = matrix[order][:, order].tocoo()
+    lower = ordered.row >= ordered.col
+    offset, column = (ordered.row - ordered.col)[lower], ordered.col[lower]
+    width = int(offset.max(initial=0)) + 1
+    solution = np.empty_like(right)
+    if width <= _WIDEST_BAND and width * len(order) <= _LARGEST_BAND:
+        band = np.zeros((width, len(order)))
+        band[offset, column] = ordered.data[lower]
+        solution[order] = solveh_banded(band, right[order], lower=True, overwrite_ab=True, check_finite=False)
+    else:
+        solver = splu(
+            matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
+        )
+        solution[:] = solver.solve(right)
+    return solution

@@ -16,11 +16,15 @@ Fill = Callable[[Image, Unknown], Values]
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """``cost``: work per call in microseconds of one core, from the numbers of pixels in the window and in the hole."""
+    """``cost``: work per call in microseconds of one core, from the numbers of pixels in the window and in the hole.
+
+    ``local``: what it fills depends only on the ground next to each hole, so holes that nobody asks about need no work.
+    """
 
     name: str
     fill: Fill
     cost: Callable[[int, int], float]
+    local: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +41,84 @@ _MIN_TRIED = 0.3
 _GOOD_ENOUGH = 0.6
 """Levels of error that no later candidate can improve visibly: about what rounding alone gives."""
 _TRIALS = 2
-_TRIED_PX = 200
+_TRIED_PX = 120
 """Of a long line only so much, its middle, is tried."""
-_MARGIN_PX = 40
+_MARGIN_PX = 32
 _BUDGET_US = 120_000.0
 _BUDGET_US_PER_PX = 8.0
 """What the trial, and the fill that it chose, may cost: so much, and more for larger holes."""
 
 
-def trial_shifts(unknown: Unknown, group: Box) -> list[tuple[int, int]]:
-    """Shifts ``(dy, dx)`` that bring the group's mask onto known ground of the window, the best evidence first."""
-    box = slice(group.top, group.bottom), slice(group.left, group.right)
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Where a mask was tried: ``box`` in the pixels of its window, the rest of the box's shape.
+
+    ``tested``: pixels that are known, and were hidden. ``unknown``: these and what is really unknown.
+    """
+
+    box: Box
+    image: Image
+    unknown: Unknown
+    tested: Unknown
+
+    @property
+    def missing(self) -> int:
+        return int(self.unknown.sum())
+
+    def error(self, candidate: Candidate) -> float:
+        asked = _pieces_with(self.unknown, self.tested) if candidate.local else self.unknown
+        filled = candidate.fill(self.image, asked)
+        return self.error_of(np.round(filled[self.tested[asked]]))
+
+    def error_of(self, guess: NDArray[np.generic]) -> float:
+        """``guess``: what was put in place of the tested pixels, shape ``(n, 3)``."""
+        truth = self.image[self.tested].astype(np.float32)
+        return float(np.sqrt(((guess.astype(np.float32) - truth) ** 2).mean()))
+
+
+def prepare(image: Image, unknown: Unknown, ours: Unknown, group: Box) -> Trial | None:
+    """The mask of a group, shifted, wherever it lies on known ground, all shifts in one; None: there is no such place.
+
+    ``ours``: the group's pixels, within ``unknown``; both of the window's shape. ``group``: their box in the window.
+    """
+    inner, box = _middle(unknown.shape, group)
+    view = slice(box.top, box.bottom), slice(box.left, box.right)
+    unknown, inner = unknown[view], inner.moved(-box.left, -box.top)
     hole = np.zeros_like(unknown)
-    hole[box] = unknown[box]
+    at = slice(inner.top, inner.bottom), slice(inner.left, inner.right)
+    hole[at] = ours[view][at]
+    tested = np.zeros_like(unknown)
+    for dy, dx in trial_shifts(unknown, hole, inner):
+        tested |= _shifted(hole, dy, dx)
+    tested &= ~unknown
+    both = unknown | tested
+    return Trial(box, image[view], both, tested) if tested.any() and not both.all() else None
+
+
+def choose(trial: Trial, pixels: int, missing: int, candidates: Sequence[Candidate]) -> tuple[Candidate, float] | None:
+    """Try the candidates, cheapest first, until one is good enough or the budget is spent.
+
+    ``pixels``, ``missing``: of the window that the chosen one will fill. None: no candidate can be afforded there.
+    """
+    budget = _BUDGET_US + _BUDGET_US_PER_PX * missing
+    affordable = [one for one in candidates if one.cost(pixels, missing) <= budget]
+    tried_px, hidden = trial.unknown.size, trial.missing
+    best: tuple[Candidate, float] | None = None
+    spent = 0.0
+    for candidate in sorted(affordable, key=lambda one: one.cost(tried_px, hidden)):
+        spent += candidate.cost(tried_px, hidden)
+        if best and spent > budget:
+            break
+        error = trial.error(candidate)
+        if best is None or error < best[1]:
+            best = candidate, error
+        if error < _GOOD_ENOUGH:
+            break
+    return best
+
+
+def trial_shifts(unknown: Unknown, hole: Unknown, group: Box) -> list[tuple[int, int]]:
+    """Shifts ``(dy, dx)`` that bring the hole onto known ground, the best evidence first."""
     near = cv2.dilate(unknown.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     total = max(1, int(hole.sum()))
     found = []
@@ -83,78 +152,21 @@ def _shifted(mask: NDArray[np.bool_], dy: int, dx: int) -> NDArray[np.bool_]:
     return moved
 
 
-def choose(
-    image: Image, unknown: Unknown, group: Box, candidates: Sequence[Candidate], fallback: Candidate
-) -> tuple[Candidate, Choice]:
-    """Try the candidates, cheapest first, until one is good enough or the budget is spent.
-
-    Without known ground beside the mask nothing can be tried: the fallback it is.
-    """
-    missing = int(unknown.sum())
-    budget = _BUDGET_US + _BUDGET_US_PER_PX * missing
-    affordable = [one for one in candidates if one.cost(unknown.size, missing) <= budget]
-    image, unknown, group = _middle(image, unknown, group)
-    trial = _prepare(image, unknown, group)
-    if trial is None:
-        return fallback, Choice(fallback.name, None)
-    pixels, missing = trial.unknown.size, int(trial.unknown.sum())
-    best, best_error, spent = fallback, np.inf, 0.0
-    for candidate in sorted(affordable, key=lambda one: one.cost(pixels, missing)):
-        spent += candidate.cost(pixels, missing)
-        if spent > budget and np.isfinite(best_error):
-            break
-        error = trial.error(candidate.fill)
-        if error < best_error:
-            best, best_error = candidate, error
-        if best_error < _GOOD_ENOUGH:
-            break
-    return best, Choice(best.name, round(float(best_error), 3))
+def _pieces_with(unknown: Unknown, asked: Unknown) -> Unknown:
+    """The holes, with those that are at most four pixels apart taken together, in which anything is asked for."""
+    joined = cv2.dilate(unknown.astype(np.uint8), np.ones((5, 5), np.uint8))
+    count, labels = cv2.connectedComponents(joined)
+    wanted = np.zeros(count, bool)
+    wanted[labels[asked]] = True
+    return np.asarray(unknown & wanted[labels], bool)
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """``tested``: of the unknown values those that are known after all, and ``truth`` what they are."""
-
-    image: Image
-    unknown: Unknown
-    tested: NDArray[np.bool_]
-    truth: Values
-
-    def error(self, fill: Fill) -> float:
-        guess = np.round(fill(self.image, self.unknown)[self.tested])
-        return float(np.sqrt(((guess - self.truth) ** 2).mean()))
-
-
-def _prepare(image: Image, unknown: Unknown, group: Box) -> Trial | None:
-    """The mask, shifted, wherever it lies on known ground, all shifts in one."""
-    shifts = trial_shifts(unknown, group)
-    if not shifts:
-        return None
-    hole = np.zeros_like(unknown)
-    box = slice(group.top, group.bottom), slice(group.left, group.right)
-    hole[box] = unknown[box]
-    tested = np.zeros_like(unknown)
-    for dy, dx in shifts:
-        tested |= _shifted(hole, dy, dx)
-    tested &= ~unknown
-    both = unknown | tested
-    if not tested.any() or both.all():
-        return None
-    return Trial(image, both, tested[both], image[tested].astype(np.float32))
-
-
-def _middle(image: Image, unknown: Unknown, group: Box) -> tuple[Image, Unknown, Box]:
-    """The middle of a long line, with ground around it."""
-    height, width = unknown.shape
+def _middle(shape: tuple[int, ...], group: Box) -> tuple[Box, Box]:
+    """The middle of a long line, and what is cut out of the window around it."""
+    height, width = shape
     cut_x, cut_y = max(0, group.width - _TRIED_PX) // 2, max(0, group.height - _TRIED_PX) // 2
-    if not cut_x and not cut_y:
-        return image, unknown, group
     inner = Box(group.left + cut_x, group.top + cut_y, group.right - cut_x, group.bottom - cut_y)
-    view = Box(
-        max(0, inner.left - _MARGIN_PX) if cut_x else 0,
-        max(0, inner.top - _MARGIN_PX) if cut_y else 0,
-        min(width, inner.right + _MARGIN_PX) if cut_x else width,
-        min(height, inner.bottom + _MARGIN_PX) if cut_y else height,
-    )
-    cut = slice(view.top, view.bottom), slice(view.left, view.right)
-    return image[cut], unknown[cut], inner.moved(-view.left, -view.top)
+    reach_x = _MARGIN_PX if cut_x else width
+    reach_y = _MARGIN_PX if cut_y else height
+    around = Box(inner.left - reach_x, inner.top - reach_y, inner.right + reach_x, inner.bottom + reach_y)
+    return inner, around.clip(width, height)

@@ -1,4 +1,6 @@
 import asyncio
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -79,3 +81,59 @@ async def test_a_model_named_explicitly_never_falls_back() -> None:
     with pytest.raises(ModelUnavailable):
         await room.get("fake")
     task.cancel()
+
+
+async def until(true: Callable[[], bool]) -> None:
+    for _ in range(500):
+        if true():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not become true")
+
+
+class Networks:
+    """``lama`` (played by the fake engine) fails so often."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures = failures
+        self.loaded: list[str] = []
+
+    def __call__(self, name: str) -> InpaintEngine:
+        self.loaded.append(name)
+        if self.failures:
+            self.failures -= 1
+            raise ModelUnavailable("no network.")
+        return FakeEngine(0)
+
+
+async def test_auto_is_the_weightless_fills_until_the_weights_arrive() -> None:
+    load = Networks(failures=1)
+    room = EngineRoom(replace(config(), model="auto"), load, retry_s=(0.3,))
+    task = asyncio.create_task(room.run())
+    await until(lambda: bool(room.report().degraded))
+    report = room.report()
+    assert (report.engine, report.configured_model, report.model_status) == ("auto", "auto", "error")
+    assert "lama is not in use: no network." in report.degraded[0]
+    assert "lama is not available: no network." in (await room.get(None)).info.notes[0]
+    await asyncio.wait_for(task, 10)
+    assert (room.report().engine, room.report().model_status, room.report().degraded) == ("auto", "ready", ())
+    assert (await room.get("auto")).info.notes == ()
+    assert set(load.loaded) == {"lama"}, "one network, shared; no fallback is needed"
+
+
+async def test_auto_by_name_takes_the_default_model_for_its_network() -> None:
+    room = EngineRoom(config(), Loader(failures=0), retry_s=(60,))
+    await asyncio.wait_for(asyncio.create_task(room.run()), 10)
+    engine = await room.get("auto")
+    assert engine.info == replace((await room.get(None)).info, name="auto")
+
+
+async def test_auto_waits_for_a_network_that_is_still_loading() -> None:
+    room = EngineRoom(replace(config(patience_s=30), model="auto"), Loader(failures=0, slow_s=0.5), retry_s=(60,))
+    task = asyncio.create_task(room.run())
+    await asyncio.sleep(0)
+    with pytest.raises(ModelUnavailable, match="still loading"):
+        await room.get(None)
+    assert room.report().engine == ""
+    await asyncio.wait_for(task, 10)
+    assert (await room.get(None)).info.name == "auto"
