@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from models.engine import EngineInfo, Filling, Image, Mask, OnStep, ShouldStop
 from models.engines.classic.candidates import FALLBACK, candidates, named
@@ -66,7 +68,10 @@ class ClassicEngine:
         for group in groups(unknown):
             if should_stop():
                 raise WorkCancelled("Cancelled between two groups of masked pixels.")
-            yield self._fill(image[group.view], unknown[group.view], group)
+            # One core: small systems gain nothing from more, and rounding would depend on their number.
+            with _blas().limit(limits=1, user_api="blas"):
+                fill = self._fill(image[group.view], unknown[group.view], group)
+            yield fill
 
     def close(self) -> None:
         """Nothing is held."""
@@ -102,6 +107,11 @@ class ClassicEngine:
             return first
         values = FALLBACK.fill(image, unknown)[group.ours[unknown]]
         return GroupFill(group, values, Choice(FALLBACK.name, None), trial)
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 def single(name: str) -> ClassicEngine:
