@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from iopaint_client.sync.tasks import raise_for_end
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -46,7 +45,7 @@ def watch(context: typer.Context, task_id: TaskId) -> None:
                 shown.update(bar, completed=update.progress, description=f"{task_id} {update.stage or update.status}")
         state = task.status()
     out().print(f"{task_id}: {state.status}", soft_wrap=True)
-    raise_for_end(state)
+    state.raise_for_end()
 
 
 def result(

@@ -4,7 +4,9 @@ import asyncio
 import base64
 import binascii
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from fastapi import Request
@@ -48,7 +50,7 @@ async def read(request: Request, schema: type[P], config: AppConfig) -> Intake[P
     """Raises what is wrong with the body: 400, 413, 415 or 422."""
     content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if content_type == "multipart/form-data":
-        fields, files = await _form(request)
+        fields, files = await read_form(request, max_files=4, max_part_size=1_048_576)
         return await asyncio.to_thread(_check, schema, fields, files, config)
     if content_type != "application/json" and not content_type.endswith("+json"):
         raise UnsupportedContentType("Send application/json or multipart/form-data as the Content-Type.")
@@ -56,11 +58,12 @@ async def read(request: Request, schema: type[P], config: AppConfig) -> Intake[P
     return await asyncio.to_thread(_check_json, schema, body, config)
 
 
-async def _form(request: Request) -> tuple[dict[str, Any], dict[str, bytes]]:
+async def read_form(request: Request, *, max_files: int, max_part_size: int) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Text fields and files by name; ``max_part_size``: bytes of a text field. Raises ``UnreadableBody``."""
     fields: dict[str, Any] = {}
     files: dict[str, bytes] = {}
     try:
-        async with request.form(max_files=4, max_fields=100, max_part_size=1_048_576) as form:
+        async with request.form(max_files=max_files, max_fields=100, max_part_size=max_part_size) as form:
             for name, value in form.items():
                 if isinstance(value, UploadFile):
                     files[name] = await value.read()
@@ -75,13 +78,15 @@ def _check_json(schema: type[P], body: bytes, config: AppConfig) -> Intake[P]:
     return check_fields(schema, json_limits.parse(body, config), config)
 
 
-def check_fields(schema: type[P], parsed: object, config: AppConfig) -> Intake[P]:
-    """A JSON object, with its files in base64."""
+def check_fields(
+    schema: type[P], parsed: object, config: AppConfig, sent: Mapping[str, bytes] = MappingProxyType({})
+) -> Intake[P]:
+    """A JSON object, with its files in base64, or as they were ``sent`` beside it."""
     if not isinstance(parsed, dict):
         raise InvalidField("body: a JSON object is expected.", field="body")
-    files = {}
+    files = dict(sent)
     for name in _FILES:
-        if name in schema.model_fields and isinstance(parsed.get(name), str):
+        if name in schema.model_fields and name not in files and isinstance(parsed.get(name), str):
             files[name] = _base64(name, parsed[name])
             parsed[name] = ""
     return _check(schema, parsed, files, config)

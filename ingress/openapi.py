@@ -12,6 +12,7 @@ from ingress import samples
 from ingress.errors import STATUS
 from ingress.schemas.requests import (
     AsyncRequest,
+    BatchHead,
     BatchRequest,
     DetectRequest,
     MaskRequest,
@@ -71,9 +72,23 @@ def body(schema: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def json_body(schema: type[BaseModel]) -> dict[str, Any]:
-    """The request body of an operation that takes JSON only."""
-    content = {"application/json": {"schema": {"$ref": _REF.format(model=schema.__name__)}, "example": _BATCH_EXAMPLE}}
+def batch_body() -> dict[str, Any]:
+    """The request body of a batch: JSON, or a form with the files of item n as ``image_n`` and ``mask_n``."""
+    form = copy.deepcopy(BatchHead.model_json_schema(ref_template=_REF))
+    items = "JSON: the list of items as in the JSON body, without `image` and `mask`."
+    form["properties"]["items"] = {"type": "string", "description": items}
+    form["patternProperties"] = {
+        "^image_[0-9]+$": {"type": "string", "format": "binary", "description": "The image of that item, from 0."},
+        "^mask_[0-9]+$": {"type": "string", "format": "binary", "description": "Its mask, unless it has regions."},
+    }
+    form["required"] = ["items", "image_0"]
+    form["properties"]["image_0"] = {"type": "string", "format": "binary", "description": "The first item's image."}
+    files = {f"image_{number}": f"(the bytes of image {number})" for number in range(2)}
+    listed = json.dumps([{"regions": _EXAMPLE["regions"]}] * 2)
+    content = {
+        _JSON: {"schema": {"$ref": _REF.format(model=BatchRequest.__name__)}, "example": _BATCH_EXAMPLE},
+        "multipart/form-data": {"schema": form, "example": files | {"items": listed, "batch_id": "catalogue-7"}},
+    }
     return {"requestBody": {"required": True, "content": content}}
 
 

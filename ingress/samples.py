@@ -109,8 +109,8 @@ SAMPLES: dict[tuple[str, str], Sample] = {
         'await (await client.task("photo-1").result()).save("clean.png");',
     ),
     ("post", "/api/v1/inpaint-batch"): Sample(
-        'printf \'{"items": [{"image": "%s", "regions": ' + _BOX + '}]}\' "$(base64 -w 0 photo.jpg)" |\n'
-        f"  curl -f {_URL}/api/v1/inpaint-batch -H 'Content-Type: application/json' -d @-",
+        f"curl -f {_URL}/api/v1/inpaint-batch -F image_0=@photo.jpg -F image_1=@photo.jpg -F mask_1=@mask.png \\\n"
+        f"  -F 'items=[{{\"regions\": {_BOX}}}, {{}}]'",
         'item = BatchItem("photo.jpg", regions=[(100, 50, 200, 30)])\nbatch = client.submit_batch([item])\n'
         "for task, picture in batch.results():\n    print(task.status, picture)",
         'const item = { image: "photo.jpg", regions: [[100, 50, 200, 30]] };\n'

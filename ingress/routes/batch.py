@@ -13,10 +13,10 @@ from deployments.tracing import traceparent
 from ingress import batch_intake, links, presenters
 from ingress.batch_zip import BatchZip
 from ingress.config import AppConfig
-from ingress.openapi import ERRORS, json_body
+from ingress.openapi import ERRORS, batch_body
 from ingress.own_tasks import visible
 from ingress.schemas import responses as wire
-from ingress.schemas.requests import BATCH_ID, BatchRequest
+from ingress.schemas.requests import BATCH_ID
 from ingress.services import Services, TaskService
 
 
@@ -24,7 +24,7 @@ def build(services: Services, config: AppConfig) -> APIRouter:
     router = APIRouter(prefix="/api/v1", tags=["batches"], responses=ERRORS)
 
     @router.post(
-        "/inpaint-batch", summary="Many images, later", status_code=202, openapi_extra=json_body(BatchRequest),
+        "/inpaint-batch", summary="Many images, later", status_code=202, openapi_extra=batch_body(),
         response_model=wire.BatchAcceptedBody,
         responses={200: {"model": wire.BatchAcceptedBody, "description": "This batch was accepted before"}},
     )  # fmt: skip

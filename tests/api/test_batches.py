@@ -127,3 +127,37 @@ def test_the_log_of_callbacks(api: Api) -> None:
     api.tasks.sent["t"] = [Delivery(1, time.time(), False, "HTTP 503", time.time() + 1)]
     golden.check("deliveries", api.client.get("/api/v1/tasks/t/deliveries").json())
     assert api.client.post("/api/v1/tasks/t/deliveries").status_code == 202
+
+
+def as_form(api: Api, files: dict[str, bytes], items: str, **fields: str) -> Any:
+    return api.client.post("/api/v1/inpaint-batch", files=files, data=fields | {"items": items})
+
+
+def test_a_form_is_the_same_batch_as_json(api: Api) -> None:
+    """The digest of both is one: what was accepted as JSON is found again by the form."""
+    image = base64.b64decode(BODY["image"])
+    items = [ITEM, {"image": BODY["image"], "mask": BODY["image"], "output_format": "jpeg"}]
+    assert api.post("inpaint-batch", {"items": items, "batch_id": "b", "priority": 3}).status_code == 202
+    told = json.dumps([{"regions": BODY["regions"]}, {"output_format": "jpeg"}])
+    files = {"image_0": image, "image_1": image, "mask_1": image}
+    assert as_form(api, files, told, batch_id="b", priority="3").status_code == 200
+    assert as_form(api, files, told, batch_id="other").status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("files", "items", "named"),
+    [
+        (["image_0"], "", "items"),
+        (["image_0"], "[{", "items"),
+        (["image_0"], "{}", "items"),
+        (["image_0", "image_1"], '[{"regions": [{"x": 1, "y": 1, "width": 5, "height": 5}]}]', "items[1]"),
+        (["image_0"], '[{"regions": [{"x": 1, "y": 1, "width": 5, "height": 5}]}, {}]', "items[1]"),
+        (["image_0"], "[{}]", "items[0]"),
+        (["image_0", "image"], "[{}]", "image:"),
+        (["image_00"], "[{}]", "image_00"),
+    ],
+)
+def test_what_is_wrong_with_a_form_is_named(api: Api, files: list[str], items: str, named: str) -> None:
+    answer = as_form(api, dict.fromkeys(files, base64.b64decode(BODY["image"])), items)
+    assert (answer.status_code, named in answer.json()["detail"]) == (422, True), answer.json()
+    assert api.tasks.tasks == {}

@@ -1,7 +1,7 @@
 /** The calls. Each may be repeated: a task or batch is submitted under an id made here, which is accepted once. */
 
 import { TaskCancelled, TaskFailed, TimedOut, UnexpectedAnswer } from "./errors.js";
-import { Picture, base64Of, blobOf } from "./pictures.js";
+import { Picture, blobOf } from "./pictures.js";
 import { sleep } from "./retries.js";
 import { Story } from "./story.js";
 import { Transport } from "./transport.js";
@@ -110,10 +110,14 @@ export class Client {
 
   /** `items`: `{image, regions}` or `{image, mask}`, each with options of its own. All are accepted, or none. */
   async submitBatch(items, { batchId = newId(), callbackUrl, priority = 0, signal, ...options } = {}) {
-    const sent = await Promise.all(items.map((item) => batchItem(item, options)));
-    const body = { batch_id: batchId, priority, items: sent };
-    if (callbackUrl) body.callback_url = callbackUrl;
-    const call = { method: "POST", path: "api/v1/inpaint-batch", json: body };
+    const files = {};
+    const told = items.map(({ image, mask, regions, ...own }, number) => {
+      files[`image_${number}`] = image;
+      if (mask) files[`mask_${number}`] = mask;
+      return { ...options, ...own, regions: regions?.map(region) };
+    });
+    const fields = { batch_id: batchId, priority, callback_url: callbackUrl, items: JSON.stringify(told) };
+    const call = { method: "POST", path: "api/v1/inpaint-batch", body: await form(files, fields) };
     const accepted = await this.#transport.send(call, json, signal);
     return new Batch(this.#transport, accepted.batch_id);
   }
@@ -131,13 +135,6 @@ export class Client {
 // Not crypto.randomUUID: browsers offer it on https and localhost only.
 function newId() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-async function batchItem({ image, regions, mask, ...own }, shared) {
-  const item = { ...shared, ...own, image: await base64Of(image) };
-  if (mask) item.mask = await base64Of(mask);
-  if (regions) item.regions = regions.map(region);
-  return item;
 }
 
 /** A task of the service. `for await` yields an update for each change, the last one `ended`. */

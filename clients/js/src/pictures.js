@@ -11,14 +11,6 @@ export async function blobOf(image) {
   throw new TypeError("a Blob, bytes or, in Node, a path is expected as an image");
 }
 
-export async function base64Of(image) {
-  const bytes = new Uint8Array(await (await blobOf(image)).arrayBuffer());
-  let text = "";
-  // In pieces: an engine bounds the number of arguments.
-  for (let at = 0; at < bytes.length; at += 32_768) text += String.fromCharCode(...bytes.subarray(at, at + 32_768));
-  return btoa(text);
-}
-
 /** What the service made. `blob` is an image file of `mediaType`. */
 export class Picture {
   constructor(blob, headers) {

@@ -26,19 +26,18 @@ export class Transport {
     this.#WebSocket = WebSocket === undefined ? globalThis.WebSocket : WebSocket;
   }
 
-  /** `call`: method, path, and body or json; `read(response)` makes the answer. */
+  /** `call`: method, path, body; `read(response)` makes the answer. */
   async send(call, read, signal) {
     const attempt = () => this.#once(call, read, signal);
     return call.repeatable === false ? attempt() : repeated(attempt, this.#retries, signal);
   }
 
-  async #once({ method = "GET", path, body, json, alsoOk = [] }, read, signal) {
+  async #once({ method = "GET", path, body, alsoOk = [] }, read, signal) {
     const headers = this.#apiKey ? { Authorization: `Bearer ${this.#apiKey}` } : {};
-    if (json !== undefined) headers["Content-Type"] = "application/json";
     const limit = AbortSignal.timeout(this.#timeoutS * 1000);
     const either = signal ? AbortSignal.any([signal, limit]) : limit;
     const url = new URL(path, this.#base);
-    const sent = { method, headers, body: json === undefined ? body : JSON.stringify(json), signal: either };
+    const sent = { method, headers, body, signal: either };
     try {
       const response = await this.#fetch(url, sent);
       if (!response.ok && !alsoOk.includes(response.status)) throw await fromAnswer(response);

@@ -1,12 +1,10 @@
 """What the Python client does where no service is needed: repeats, errors, images, callbacks. The rest: tests/serve."""
 
 import email.utils
-import inspect
 import io
 import json
 import re
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ from deployments.webhooks import WebhookSender, _fixed
 from ingress.app import create_app
 from ingress.errors import STATUS
 from ingress.schemas.requests import Parameters
+from tests.support import sync_client
 from tests.support.fakes import config, services
 from tests.support.pictures import encoded, photo
 
@@ -238,19 +237,10 @@ async def test_a_callback_is_verified_as_the_service_signs_it() -> None:
             webhooks.verify(*wrong)
 
 
-def _public(kind: type) -> dict[str, list[str]]:
-    found: dict[str, Callable[..., Any]] = {
-        name: member for name, member in vars(kind).items() if callable(member) and not name.startswith("_")
-    }
-    return {name: list(inspect.signature(member).parameters) for name, member in found.items()}
-
-
-@pytest.mark.parametrize(
-    ("blocking", "awaited"),
-    [(sdk.Client, sdk.AsyncClient), (sdk.Task, sdk.AsyncTask), (sdk.Batch, sdk.AsyncBatch)],
-)
-def test_both_clients_offer_the_same(blocking: type, awaited: type) -> None:
-    assert _public(blocking) == _public(awaited)
+def test_the_blocking_client_is_made_from_the_awaited_one() -> None:
+    """``scripts/sync_client`` brings it in step."""
+    for path, text in sync_client.made().items():
+        assert path.read_text() == text, path.name
 
 
 def test_the_options_are_the_services_parameters() -> None:

@@ -4,7 +4,6 @@ Each may be repeated: work on an image changes nothing, cancelling and forgettin
 submitted under an id made here, which the service accepts once. The one exception says so (``repeatable``).
 """
 
-import base64
 import json
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -31,13 +30,12 @@ class Call(Generic[T_co]):
     parse: Callable[[httpx.Response], T_co]
     form: Mapping[str, str] | None = None
     files: Mapping[str, tuple[str, bytes]] | None = field(default=None, repr=False)
-    json: Any = field(default=None, repr=False)
     repeatable: bool = True
     also_ok: tuple[int, ...] = ()
 
     def request(self, client: "httpx.Client | httpx.AsyncClient") -> httpx.Request:
         # httpx builds an empty form as no body at all.
-        return client.build_request(self.method, self.path, data=self.form, files=self.files, json=self.json)
+        return client.build_request(self.method, self.path, data=self.form, files=self.files)
 
     def answer(self, response: httpx.Response) -> T_co:
         """Raises what the answer means. The body has been read."""
@@ -144,13 +142,21 @@ def redeliver(task_id: str) -> Call[list[Delivery]]:
 def submit_batch(
     items: Iterable[BatchItem], batch_id: str | None, callback_url: str | None, priority: int, options: Options
 ) -> Call[tuple[str, list[str]]]:
-    body: dict[str, Any] = {"batch_id": batch_id or uuid.uuid4().hex, "priority": priority}
-    # The one call whose body the service takes as JSON only.
-    body["items"] = [_batch_item(item, options) for item in items]
+    form = {"batch_id": batch_id or uuid.uuid4().hex, "priority": str(priority)}
+    files: dict[str, tuple[str, bytes]] = {}
+    told: list[dict[str, Any]] = []
+    for number, item in enumerate(items):
+        told.append(dict(options) | dict(item.options))
+        files[f"image_{number}"] = file_of("image", item.image)
+        if item.mask is not None:
+            files[f"mask_{number}"] = file_of("mask", item.mask)
+        if item.regions is not None:
+            told[-1]["regions"] = to_wire(item.regions)
+    form["items"] = json.dumps(told)
     if callback_url:
-        body["callback_url"] = callback_url
+        form["callback_url"] = callback_url
     path = "api/v1/inpaint-batch"
-    return Call("POST", path, lambda r: (str(r.json()["batch_id"]), list(r.json()["task_ids"])), json=body)
+    return Call("POST", path, lambda r: (str(r.json()["batch_id"]), list(r.json()["task_ids"])), form, files)
 
 
 def batch_state(batch_id: str) -> Call[BatchState]:
@@ -172,16 +178,6 @@ def _regions(regions: Iterable[RegionInput] | None) -> dict[str, str]:
 
 def _form(options: Options) -> dict[str, str]:
     return {name: str(value) for name, value in options.items() if value is not None}
-
-
-def _batch_item(item: BatchItem, shared: Options) -> dict[str, Any]:
-    body: dict[str, Any] = dict(shared) | dict(item.options)
-    body["image"] = base64.b64encode(file_of("image", item.image)[1]).decode()
-    if item.mask is not None:
-        body["mask"] = base64.b64encode(file_of("mask", item.mask)[1]).decode()
-    if item.regions is not None:
-        body["regions"] = to_wire(item.regions)
-    return body
 
 
 def _picture(response: httpx.Response) -> Picture:

@@ -5,8 +5,9 @@ import random
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from tenacity import RetryCallState
+from tenacity import RetryCallState, retry_if_exception
 
 from iopaint_client.errors import ConnectionFailed, QueueFull, Unavailable, UnexpectedAnswer
 
@@ -37,6 +38,9 @@ class Retries:
             return float(asked)
         doubled = self.first_s * 2.0 ** (state.attempt_number - 1)
         return random.uniform(0.75, 1.25) * min(self.longest_s, doubled)
+
+    def for_tenacity(self) -> dict[str, Any]:
+        return {"stop": self.stop, "wait": self.wait, "retry": retry_if_exception(worth_repeating), "reraise": True}
 
 
 NO_RETRIES = Retries(attempts=1)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from iopaint_client.errors import TaskCancelled, TaskFailed
 from iopaint_client.options import Options
 from iopaint_client.pictures import ImageInput
 from iopaint_client.regions import RegionInput
@@ -32,6 +33,13 @@ class TaskState:
     @property
     def ended(self) -> bool:
         return self.status in ENDED
+
+    def raise_for_end(self) -> None:
+        """Raises ``TaskCancelled`` or ``TaskFailed`` of a task that ended so."""
+        if self.status == "cancelled":
+            raise TaskCancelled(f"The task {self.task_id} was cancelled.")
+        if self.status == "error":
+            raise TaskFailed(self.error_message or "The task failed.", self.task_id, self.error)
 
     @classmethod
     def from_wire(cls, body: Mapping[str, Any]) -> "TaskState":

@@ -1,5 +1,7 @@
 """What both clients do alike around a request."""
 
+import time
+
 import httpx
 
 from iopaint_client.errors import ConnectionFailed, TextRemovalClientError, TimedOut
@@ -21,3 +23,11 @@ def transport_error(error: httpx.TransportError, request: httpx.Request) -> Text
     if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
         return TimedOut(f"{where} did not answer in time ({type(error).__name__}).")
     return ConnectionFailed(f"{where} cannot be reached: {error or type(error).__name__}.")
+
+
+def left(end: float | None, most: float | None = None) -> float | None:
+    """Seconds until ``end``, ``most`` at most."""
+    if end is None:
+        return most
+    left = max(0.0, end - time.monotonic())
+    return left if most is None else min(left, most)

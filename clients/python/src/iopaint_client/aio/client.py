@@ -1,14 +1,12 @@
-"""The client for asyncio: the same calls as ``client``, awaited (a test compares them)."""
+"""The client."""
 
-import asyncio
 import time
 from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self, Unpack
 
-import httpx
-
 from iopaint_client import calls
+from iopaint_client.aio.platform import HttpTransport, in_thread, sleep
 from iopaint_client.aio.tasks import AsyncBatch, AsyncTask
 from iopaint_client.aio.transport import AsyncTransport
 from iopaint_client.errors import TimedOut
@@ -22,7 +20,8 @@ _POLL_S = 0.5
 
 
 class AsyncClient:
-    """One service, in one event loop; close it, or use it in an ``async with``.
+    """One service; close it, or use it in a ``with`` (``async with``). The blocking one may be shared between
+    threads; the one for asyncio belongs to one event loop.
 
     ``timeout_s`` is for one answer: a synchronous call may take as long as the service's REQUEST_TIMEOUT.
     ``transport`` replaces httpx's own, for tests and unusual networks.
@@ -35,7 +34,7 @@ class AsyncClient:
         api_key: str | None = None,
         timeout_s: float = 330.0,
         retries: Retries = Retries(),  # noqa: B008 - frozen
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: HttpTransport | None = None,
     ) -> None:
         self._transport = AsyncTransport(base_url, api_key, timeout_s, retries, transport)
 
@@ -62,7 +61,7 @@ class AsyncClient:
         while (health := await self.health()).status != "healthy":
             if time.monotonic() > end:
                 raise TimedOut(f"The service is still {health.status} after {timeout_s} s: {health.message}")
-            await asyncio.sleep(_POLL_S)
+            await sleep(_POLL_S)
         return health
 
     async def info(self) -> Info:
@@ -77,21 +76,21 @@ class AsyncClient:
         self, image: ImageInput, regions: Iterable[RegionInput] | None = None, **options: Unpack[Options]
     ) -> Picture:
         """The picture without what the regions hold; without regions, without the text that the service finds."""
-        return await self._transport.send(await asyncio.to_thread(calls.remove_text, image, regions, options))
+        return await self._transport.send(await in_thread(calls.remove_text, image, regions, options))
 
     async def detect_text(self, image: ImageInput) -> list[TextLine]:
         """The lines of text in a picture."""
-        return await self._transport.send(await asyncio.to_thread(calls.detect_text, image))
+        return await self._transport.send(await in_thread(calls.detect_text, image))
 
     async def inpaint(self, image: ImageInput, mask: ImageInput, **options: Unpack[Options]) -> Picture:
         """The picture without what the mask marks white."""
-        return await self._transport.send(await asyncio.to_thread(calls.inpaint, image, mask, options))
+        return await self._transport.send(await in_thread(calls.inpaint, image, mask, options))
 
     async def measure(
         self, image: ImageInput, regions: Iterable[RegionInput], **options: Unpack[Options]
     ) -> Mapping[str, Any]:
         """The work is done, the figures come back, the picture does not."""
-        return await self._transport.send(await asyncio.to_thread(calls.measure, image, regions, options))
+        return await self._transport.send(await in_thread(calls.measure, image, regions, options))
 
     # --- later
 
@@ -106,7 +105,7 @@ class AsyncClient:
         **options: Unpack[Options],
     ) -> "AsyncTask":
         """Accepted when this returns: the task ends, whatever dies. Repeats find the task that was accepted first."""
-        call = await asyncio.to_thread(calls.submit, image, regions, task_id, callback_url, priority, options)
+        call = await in_thread(calls.submit, image, regions, task_id, callback_url, priority, options)
         return AsyncTask(self._transport, await self._transport.send(call))
 
     def task(self, task_id: str) -> "AsyncTask":
@@ -123,7 +122,7 @@ class AsyncClient:
         **options: Unpack[Options],
     ) -> "AsyncBatch":
         """All of them are accepted, or none. ``options`` hold for the items that say nothing else."""
-        call = await asyncio.to_thread(calls.submit_batch, items, batch_id, callback_url, priority, options)
+        call = await in_thread(calls.submit_batch, items, batch_id, callback_url, priority, options)
         made, _ = await self._transport.send(call)
         return AsyncBatch(self._transport, made)
 

@@ -1,4 +1,4 @@
-"""Tasks and batches of the client for asyncio. ``sync.tasks`` is its twin."""
+"""Tasks and batches."""
 
 from collections.abc import AsyncIterator, Mapping
 from os import PathLike, fspath
@@ -11,7 +11,6 @@ from iopaint_client.bar import progress_bar
 from iopaint_client.pictures import Picture
 from iopaint_client.states import BatchState, Delivery, TaskState, Update
 from iopaint_client.story import Story
-from iopaint_client.sync.tasks import raise_for_end
 
 
 class AsyncTask:
@@ -22,7 +21,7 @@ class AsyncTask:
         self.id = task_id
 
     def __repr__(self) -> str:
-        return f"AsyncTask({self.id!r})"
+        return f"{type(self).__name__}({self.id!r})"
 
     def __aiter__(self) -> AsyncIterator[Update]:
         return self.updates()
@@ -46,7 +45,7 @@ class AsyncTask:
             async for update in self.updates(timeout_s):
                 show(update)
         if update.status != "completed":
-            raise_for_end(await self.status())
+            (await self.status()).raise_for_end()
         return await self._transport.send(calls.task_result(self.id))
 
     async def cancel(self) -> None:
@@ -78,7 +77,7 @@ class AsyncBatch:
         self.id = batch_id
 
     def __repr__(self) -> str:
-        return f"AsyncBatch({self.id!r})"
+        return f"{type(self).__name__}({self.id!r})"
 
     def __aiter__(self) -> AsyncIterator[Update]:
         return self.updates()

@@ -1,30 +1,39 @@
-"""What the client for asyncio does with a call: sends, repeats, downloads, follows. ``sync.transport`` is its twin."""
+"""What a client does with a call: sends, repeats, downloads, follows."""
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import httpx
-from tenacity import AsyncRetrying, retry_if_exception
-from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
 from iopaint_client import wire
+from iopaint_client.aio.platform import HttpClient, HttpTransport, connect, in_thread, receive, repeated, sleep
 from iopaint_client.calls import Call
 from iopaint_client.errors import TimedOut
-from iopaint_client.retries import Retries, worth_repeating
+from iopaint_client.retries import Retries
 from iopaint_client.states import Update
 from iopaint_client.story import Story, subscription, websocket_url
-from iopaint_client.sync.transport import left
+from iopaint_client.wire import left
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 _RECONNECT_S = 0.5
 
 
+class Attempt(Protocol[T_co]):
+    async def __call__(self) -> T_co: ...
+
+
+class Look(Protocol):
+    """Asks over HTTP for what is followed."""
+
+    async def __call__(self) -> tuple[Story, list[Update]]: ...
+
+
 class AsyncTransport:
-    """One service; see ``AsyncClient`` for the arguments."""
+    """One service; see the client for the arguments."""
 
     def __init__(
         self,
@@ -32,11 +41,11 @@ class AsyncTransport:
         api_key: str | None,
         timeout_s: float,
         retries: Retries,
-        transport: httpx.AsyncBaseTransport | None,
+        transport: HttpTransport | None,
     ) -> None:
         self._headers = wire.headers(api_key)
         self._retries = retries
-        self._http = httpx.AsyncClient(
+        self._http = HttpClient(
             base_url=wire.base(base_url),
             headers=self._headers,
             timeout=httpx.Timeout(timeout_s, connect=10.0),
@@ -49,16 +58,8 @@ class AsyncTransport:
     async def send(self, call: Call[T]) -> T:
         return await self._repeated(call, lambda: self._once(call))
 
-    async def _repeated(self, call: Call[Any], attempt: Callable[[], Awaitable[T]]) -> T:
-        if not call.repeatable:
-            return await attempt()
-        retrying = AsyncRetrying(
-            stop=self._retries.stop,
-            wait=self._retries.wait,
-            retry=retry_if_exception(worth_repeating),
-            reraise=True,
-        )
-        return await retrying(_coroutine_function(attempt))
+    async def _repeated(self, call: Call[Any], attempt: Attempt[T]) -> T:
+        return await repeated(attempt, self._retries) if call.repeatable else await attempt()
 
     async def _once(self, call: Call[T]) -> T:
         request = call.request(self._http)
@@ -77,9 +78,9 @@ class AsyncTransport:
                     if not response.is_success:
                         await response.aread()
                     call.answer(response)
-                    with await asyncio.to_thread(path.open, "wb") as file:
+                    with await in_thread(path.open, "wb") as file:
                         async for piece in response.aiter_bytes():
-                            await asyncio.to_thread(file.write, piece)
+                            await in_thread(file.write, piece)
                 finally:
                     await response.aclose()
             except httpx.TransportError as error:
@@ -92,10 +93,10 @@ class AsyncTransport:
         self,
         path: str,
         subject: str | None,
-        look: Callable[[], Awaitable[tuple[Story, list[Update]]]],
+        look: Look,
         timeout_s: float | None,
     ) -> AsyncIterator[Update]:
-        """``look`` asks over HTTP: at first, and whenever the WebSocket broke. Raises ``TimedOut``."""
+        """``look`` is called at first, and whenever the WebSocket broke. Raises ``TimedOut``."""
         end = None if timeout_s is None else time.monotonic() + timeout_s
         url = websocket_url(str(self._http.base_url), path)
         while True:
@@ -109,20 +110,11 @@ class AsyncTransport:
                     if subject is not None:
                         await socket.send(subscription(subject))
                     while not story.over:
-                        heard = story.hear(await asyncio.wait_for(socket.recv(), left(end)))
+                        heard = story.hear(await receive(socket, left(end)))
                         if heard is not None:
                             yield heard
                 return
             except (OSError, WebSocketException):  # TimeoutError is an OSError
                 if left(end, 1.0) == 0:
                     raise TimedOut(f"No end of {path.rpartition('/')[2]} after {timeout_s} s.") from None
-            await asyncio.sleep(_RECONNECT_S)
-
-
-def _coroutine_function(attempt: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
-    """tenacity awaits what such a function returns, and not what a lambda returns."""
-
-    async def run() -> T:
-        return await attempt()
-
-    return run
+            await sleep(_RECONNECT_S)

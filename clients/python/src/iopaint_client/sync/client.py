@@ -1,11 +1,10 @@
-"""The blocking client. ``aio`` has the same for asyncio; keep them in step (a test compares them)."""
+# Made from ../aio by scripts/sync_client: change it there.
+"""The client."""
 
 import time
 from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self, Unpack
-
-import httpx
 
 from iopaint_client import calls
 from iopaint_client.errors import TimedOut
@@ -14,6 +13,7 @@ from iopaint_client.pictures import ImageInput, Picture
 from iopaint_client.regions import RegionInput
 from iopaint_client.retries import Retries
 from iopaint_client.states import BatchItem, Health, Info, Queue, TextLine
+from iopaint_client.sync.platform import HttpTransport, in_thread, sleep
 from iopaint_client.sync.tasks import Batch, Task
 from iopaint_client.sync.transport import Transport
 
@@ -21,7 +21,8 @@ _POLL_S = 0.5
 
 
 class Client:
-    """One service. Safe to share between threads; close it, or use it in a ``with``.
+    """One service; close it, or use it in a ``with`` (``async with``). The blocking one may be shared between
+    threads; the one for asyncio belongs to one event loop.
 
     ``timeout_s`` is for one answer: a synchronous call may take as long as the service's REQUEST_TIMEOUT.
     ``transport`` replaces httpx's own, for tests and unusual networks.
@@ -34,7 +35,7 @@ class Client:
         api_key: str | None = None,
         timeout_s: float = 330.0,
         retries: Retries = Retries(),  # noqa: B008 - frozen
-        transport: httpx.BaseTransport | None = None,
+        transport: HttpTransport | None = None,
     ) -> None:
         self._transport = Transport(base_url, api_key, timeout_s, retries, transport)
 
@@ -61,7 +62,7 @@ class Client:
         while (health := self.health()).status != "healthy":
             if time.monotonic() > end:
                 raise TimedOut(f"The service is still {health.status} after {timeout_s} s: {health.message}")
-            time.sleep(_POLL_S)
+            sleep(_POLL_S)
         return health
 
     def info(self) -> Info:
@@ -76,21 +77,21 @@ class Client:
         self, image: ImageInput, regions: Iterable[RegionInput] | None = None, **options: Unpack[Options]
     ) -> Picture:
         """The picture without what the regions hold; without regions, without the text that the service finds."""
-        return self._transport.send(calls.remove_text(image, regions, options))
+        return self._transport.send(in_thread(calls.remove_text, image, regions, options))
 
     def detect_text(self, image: ImageInput) -> list[TextLine]:
         """The lines of text in a picture."""
-        return self._transport.send(calls.detect_text(image))
+        return self._transport.send(in_thread(calls.detect_text, image))
 
     def inpaint(self, image: ImageInput, mask: ImageInput, **options: Unpack[Options]) -> Picture:
         """The picture without what the mask marks white."""
-        return self._transport.send(calls.inpaint(image, mask, options))
+        return self._transport.send(in_thread(calls.inpaint, image, mask, options))
 
     def measure(
         self, image: ImageInput, regions: Iterable[RegionInput], **options: Unpack[Options]
     ) -> Mapping[str, Any]:
         """The work is done, the figures come back, the picture does not."""
-        return self._transport.send(calls.measure(image, regions, options))
+        return self._transport.send(in_thread(calls.measure, image, regions, options))
 
     # --- later
 
@@ -105,10 +106,8 @@ class Client:
         **options: Unpack[Options],
     ) -> "Task":
         """Accepted when this returns: the task ends, whatever dies. Repeats find the task that was accepted first."""
-        return Task(
-            self._transport,
-            self._transport.send(calls.submit(image, regions, task_id, callback_url, priority, options)),
-        )
+        call = in_thread(calls.submit, image, regions, task_id, callback_url, priority, options)
+        return Task(self._transport, self._transport.send(call))
 
     def task(self, task_id: str) -> "Task":
         """One submitted before; nothing is asked yet."""
@@ -124,7 +123,8 @@ class Client:
         **options: Unpack[Options],
     ) -> "Batch":
         """All of them are accepted, or none. ``options`` hold for the items that say nothing else."""
-        made, _ = self._transport.send(calls.submit_batch(items, batch_id, callback_url, priority, options))
+        call = in_thread(calls.submit_batch, items, batch_id, callback_url, priority, options)
+        made, _ = self._transport.send(call)
         return Batch(self._transport, made)
 
     def batch(self, batch_id: str) -> "Batch":

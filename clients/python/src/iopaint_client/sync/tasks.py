@@ -1,4 +1,5 @@
-"""Tasks and batches of the blocking client. ``aio.tasks`` is its twin."""
+# Made from ../aio by scripts/sync_client: change it there.
+"""Tasks and batches."""
 
 from collections.abc import Iterator, Mapping
 from os import PathLike, fspath
@@ -7,7 +8,6 @@ from typing import Any
 
 from iopaint_client import calls
 from iopaint_client.bar import progress_bar
-from iopaint_client.errors import TaskCancelled, TaskFailed
 from iopaint_client.pictures import Picture
 from iopaint_client.states import BatchState, Delivery, TaskState, Update
 from iopaint_client.story import Story
@@ -22,7 +22,7 @@ class Task:
         self.id = task_id
 
     def __repr__(self) -> str:
-        return f"Task({self.id!r})"
+        return f"{type(self).__name__}({self.id!r})"
 
     def __iter__(self) -> Iterator[Update]:
         return self.updates()
@@ -46,7 +46,7 @@ class Task:
             for update in self.updates(timeout_s):
                 show(update)
         if update.status != "completed":
-            raise_for_end(self.status())
+            (self.status()).raise_for_end()
         return self._transport.send(calls.task_result(self.id))
 
     def cancel(self) -> None:
@@ -78,7 +78,7 @@ class Batch:
         self.id = batch_id
 
     def __repr__(self) -> str:
-        return f"Batch({self.id!r})"
+        return f"{type(self).__name__}({self.id!r})"
 
     def __iter__(self) -> Iterator[Update]:
         return self.updates()
@@ -87,7 +87,7 @@ class Batch:
         stories: list[Story] = []
 
         def look() -> tuple[Story, list[Update]]:
-            tasks = self.status().tasks
+            tasks = (self.status()).tasks
             if not stories:
                 stories.append(Story(task.task_id for task in tasks))
             return stories[0], [update for task in tasks if (update := stories[0].look(task))]
@@ -108,7 +108,7 @@ class Batch:
 
     def results(self, timeout_s: float | None = None) -> Iterator[tuple[TaskState, Picture | None]]:
         """Waits, then each task in order with its picture; None for one that did not complete."""
-        for task in self.wait(timeout_s).tasks:
+        for task in (self.wait(timeout_s)).tasks:
             if task.status == "completed":
                 yield task, self._transport.send(calls.task_result(task.task_id))
             else:
@@ -121,11 +121,3 @@ class Batch:
     def cancel(self) -> BatchState:
         """What has not ended of it."""
         return self._transport.send(calls.cancel_batch(self.id))
-
-
-def raise_for_end(state: TaskState) -> None:
-    """Of a task that did not complete."""
-    if state.status == "cancelled":
-        raise TaskCancelled(f"The task {state.task_id} was cancelled.")
-    if state.status == "error":
-        raise TaskFailed(state.error_message or "The task failed.", state.task_id, state.error)

@@ -1,28 +1,40 @@
-"""What the blocking client does with a call: sends, repeats, downloads, follows. ``aio.transport`` is its twin."""
+# Made from ../aio by scripts/sync_client: change it there.
+"""What a client does with a call: sends, repeats, downloads, follows."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import httpx
-from tenacity import Retrying, retry_if_exception
 from websockets.exceptions import WebSocketException
-from websockets.sync.client import connect
 
 from iopaint_client import wire
 from iopaint_client.calls import Call
 from iopaint_client.errors import TimedOut
-from iopaint_client.retries import Retries, worth_repeating
+from iopaint_client.retries import Retries
 from iopaint_client.states import Update
 from iopaint_client.story import Story, subscription, websocket_url
+from iopaint_client.sync.platform import HttpClient, HttpTransport, connect, in_thread, receive, repeated, sleep
+from iopaint_client.wire import left
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 _RECONNECT_S = 0.5
 
 
+class Attempt(Protocol[T_co]):
+    def __call__(self) -> T_co: ...
+
+
+class Look(Protocol):
+    """Asks over HTTP for what is followed."""
+
+    def __call__(self) -> tuple[Story, list[Update]]: ...
+
+
 class Transport:
-    """One service; see ``Client`` for the arguments."""
+    """One service; see the client for the arguments."""
 
     def __init__(
         self,
@@ -30,11 +42,11 @@ class Transport:
         api_key: str | None,
         timeout_s: float,
         retries: Retries,
-        transport: httpx.BaseTransport | None,
+        transport: HttpTransport | None,
     ) -> None:
         self._headers = wire.headers(api_key)
         self._retries = retries
-        self._http = httpx.Client(
+        self._http = HttpClient(
             base_url=wire.base(base_url),
             headers=self._headers,
             timeout=httpx.Timeout(timeout_s, connect=10.0),
@@ -47,16 +59,8 @@ class Transport:
     def send(self, call: Call[T]) -> T:
         return self._repeated(call, lambda: self._once(call))
 
-    def _repeated(self, call: Call[Any], attempt: Callable[[], T]) -> T:
-        if not call.repeatable:
-            return attempt()
-        retrying = Retrying(
-            stop=self._retries.stop,
-            wait=self._retries.wait,
-            retry=retry_if_exception(worth_repeating),
-            reraise=True,
-        )
-        return retrying(attempt)
+    def _repeated(self, call: Call[Any], attempt: Attempt[T]) -> T:
+        return repeated(attempt, self._retries) if call.repeatable else attempt()
 
     def _once(self, call: Call[T]) -> T:
         request = call.request(self._http)
@@ -75,8 +79,9 @@ class Transport:
                     if not response.is_success:
                         response.read()
                     call.answer(response)
-                    with path.open("wb") as file:
-                        file.writelines(response.iter_bytes())
+                    with in_thread(path.open, "wb") as file:
+                        for piece in response.iter_bytes():
+                            in_thread(file.write, piece)
                 finally:
                     response.close()
             except httpx.TransportError as error:
@@ -89,15 +94,16 @@ class Transport:
         self,
         path: str,
         subject: str | None,
-        look: Callable[[], tuple[Story, list[Update]]],
+        look: Look,
         timeout_s: float | None,
     ) -> Iterator[Update]:
-        """``look`` asks over HTTP: at first, and whenever the WebSocket broke. Raises ``TimedOut``."""
+        """``look`` is called at first, and whenever the WebSocket broke. Raises ``TimedOut``."""
         end = None if timeout_s is None else time.monotonic() + timeout_s
         url = websocket_url(str(self._http.base_url), path)
         while True:
             story, news = look()
-            yield from news
+            for update in news:
+                yield update
             if story.over:
                 return
             try:
@@ -105,19 +111,11 @@ class Transport:
                     if subject is not None:
                         socket.send(subscription(subject))
                     while not story.over:
-                        update = story.hear(socket.recv(timeout=left(end)))
-                        if update is not None:
-                            yield update
+                        heard = story.hear(receive(socket, left(end)))
+                        if heard is not None:
+                            yield heard
                 return
             except (OSError, WebSocketException):  # TimeoutError is an OSError
                 if left(end, 1.0) == 0:
                     raise TimedOut(f"No end of {path.rpartition('/')[2]} after {timeout_s} s.") from None
-            time.sleep(_RECONNECT_S)
-
-
-def left(end: float | None, most: float | None = None) -> float | None:
-    """Seconds until ``end``, ``most`` at most."""
-    if end is None:
-        return most
-    left = max(0.0, end - time.monotonic())
-    return left if most is None else min(left, most)
+            sleep(_RECONNECT_S)
