@@ -80,3 +80,8 @@ def connect(config: TrackerConfig) -> Any:
         max_concurrency=1000,
         resources={"node:__internal_head__": 0.001},
     ).remote(config)
+
+
+def find(name: str) -> Any:
+    """The handle of a tracker that lives already, of this code or another. Raises ``ValueError`` where none does."""
+    return ray.get_actor(name, namespace=NAMESPACE)

@@ -93,7 +93,9 @@ class Attempts:
                 return
             try:
                 submission = entry.record.submission
-                order = TaskOrder(task_id, number, submission.content_sha256, submission.traceparent)
+                order = TaskOrder(
+                    task_id, number, submission.content_sha256, submission.traceparent, self._config.actor_name
+                )
                 await self._dispatch(order)
                 died = "it ended the call without a result"
             except ReplicaDrained:

@@ -19,7 +19,7 @@ def versions() -> dict[str, str]:
 def memory(device: str) -> dict[str, int]:
     """Bytes: resident memory of this process, and with ``cuda`` what torch holds of the GPU, and its size."""
     found = {"resident_bytes": _resident_bytes()}
-    if device.startswith("cuda"):
+    if _usable_gpu(device):
         import torch
 
         found["gpu_held_bytes"] = torch.cuda.memory_reserved()
@@ -30,11 +30,20 @@ def memory(device: str) -> dict[str, int]:
 @functools.cache
 def device_name(device: str) -> str:
     """The hardware's own name."""
-    if device.startswith("cuda"):
+    if _usable_gpu(device):
         import torch
 
         return torch.cuda.get_device_name()
     return platform.processor() or platform.machine()
+
+
+def _usable_gpu(device: str) -> bool:
+    """What is configured may not be there; a heartbeat that fails over it would leave the reason unsaid."""
+    if not device.startswith("cuda"):
+        return False
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def without_secrets(url: str) -> str:

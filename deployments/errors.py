@@ -4,6 +4,8 @@ from models.errors import TextRemovalError
 
 
 class TaskNotFound(TextRemovalError):
+    """No task has this id, or it was forgotten when its time was over."""
+
     code = "task_not_found"
 
 
@@ -32,7 +34,7 @@ class ResultExpired(TextRemovalError):
 
 
 class QueueFull(TextRemovalError):
-    """``details["retry_after_s"]`` says when to come again."""
+    """As many tasks wait as may; ``details["retry_after_s"]`` says when to come again."""
 
     code = "queue_full"
 
@@ -62,6 +64,8 @@ class NothingToDeliver(TextRemovalError):
 
 
 class BatchNotFound(TextRemovalError):
+    """No batch has this id, or it was forgotten when its time was over."""
+
     code = "batch_not_found"
 
 

@@ -51,12 +51,13 @@ class Inpainter:
 
     def __init__(
         self, config: InpainterConfig, room: EngineRoom, archive: TaskArchive, tracker: TrackerLink, replica_id: str,
-        finder: LineFinder, metrics: Metrics | None = None,
+        finder: LineFinder, metrics: Metrics | None = None, link_to: Callable[[str], TrackerLink] | None = None,
     ) -> None:  # fmt: skip
         self._config = config
         self._room = room
         self._archive = archive
         self._tracker = tracker
+        self._link_to = link_to or (lambda name: tracker)
         self._replica_id = replica_id
         self._finder = finder
         self._metrics = metrics or NoMetrics()
@@ -84,7 +85,8 @@ class Inpainter:
 
     async def run_task(self, order: TaskOrder) -> None:
         """One attempt at a task: read the input, work, store the result, then tell the tracker the end."""
-        if await self._tracker.begin(order) is Verdict.STOP:
+        tracker = self._link_to(order.tracker)
+        if await tracker.begin(order) is Verdict.STOP:
             return
         running = RunningTask(order)
         self._tasks[order.task_id] = running
@@ -96,7 +98,7 @@ class Inpainter:
             running.stop.set()
             self._tasks.pop(order.task_id, None)
         if end is not None:
-            await self._tracker.finish(end)
+            await tracker.finish(end)
 
     def limit_pixels(self, max_pixels: int | None) -> None:
         """For jobs that come from now on; None: as configured."""
@@ -209,6 +211,14 @@ class Inpainter:
         self._metrics.set("iopaint_gpu_memory_bytes", float(process["memory"].get("gpu_held_bytes", 0)))
         return ReplicaReport(self._replica_id, engine, attempts, self._jobs_running, process)
 
+    def _reports(self) -> list[tuple[TrackerLink, ReplicaReport]]:
+        """To our own tracker in any case, and to each that we work for."""
+        report = self._report()
+        shares: dict[TrackerLink, list[AttemptReport]] = {self._tracker: []}
+        for attempt in report.attempts:
+            shares.setdefault(self._link_to(attempt.order.tracker), []).append(attempt)
+        return [(tracker, replace(report, attempts=tuple(attempts))) for tracker, attempts in shares.items()]
+
     async def _report_loop(self) -> None:
         """A heartbeat every 2 s, sooner when units end; the answer says which attempts should stop."""
         while True:
@@ -216,10 +226,11 @@ class Inpainter:
                 async with asyncio.timeout(HEARTBEAT_S):
                     await self._news.wait()
             self._news.clear()
-            for task_id, verdict in (await self._tracker.report(self._report())).items():
-                running = self._tasks.get(task_id)
-                if verdict is Verdict.STOP and running is not None:
-                    running.stop.set()
+            for tracker, report in self._reports():
+                for task_id, verdict in (await tracker.report(report)).items():
+                    running = self._tasks.get(task_id)
+                    if verdict is Verdict.STOP and running is not None:
+                        running.stop.set()
             await asyncio.sleep(REPORT_GAP_S)
 
 

@@ -27,6 +27,8 @@ class TaskOrder:
     """Names the input in the archive."""
     traceparent: str = ""
     """W3C: the tracker's span of this attempt; empty when the task is not traced."""
+    tracker: str = ""
+    """Name of the actor that sent it: during an update, replicas of the new code work for the old tracker, too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from typing import Any
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from deployments.actor import connect
+from deployments.actor import connect, find
 from deployments.config import DetectorConfig, InpainterConfig, TrackerConfig
 from deployments.detect_client import DetectClient
 from deployments.detector import Detector
@@ -14,7 +14,7 @@ from deployments.inpainter import Inpainter
 from deployments.log_lines import set_up
 from deployments.metrics import RayMetrics
 from deployments.task_archive import TaskArchive, open_store
-from deployments.task_client import ActorLink
+from deployments.task_client import ActorLink, ActorLinks
 from deployments.user_config import InpainterUserConfig, LogLevel
 from models.engine import InpaintEngine
 from models.registry import EngineConfig, load_engine
@@ -31,14 +31,17 @@ class InpainterReplica(Inpainter):
         def load(name: str) -> InpaintEngine:
             return load_engine(name, engine_config)
 
+        named = tracker.for_app(context.app_name)
+        own = ActorLink(connect(named))
         super().__init__(
             config,
             EngineRoom(config, load),
             TaskArchive(open_store(tracker.archive_url)),
-            ActorLink(connect(tracker.for_app(context.app_name))),
+            own,
             context.replica_id.unique_id,
             DetectClient(detector, None),
             RayMetrics(),
+            ActorLinks(named.actor_name, own, find),
         )
         self._log_level = LogLevel()
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import contextvars
 import logging
-from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
@@ -78,6 +78,23 @@ class ActorLink:
 
     async def forget_replica(self, replica_id: str) -> None:
         self._actor.forget_replica.remote(replica_id)
+
+
+class ActorLinks:
+    """Links by the name of the actor: our own code's, and those of other code that replicas meet during an update."""
+
+    def __init__(self, own_name: str, own: ActorLink, look_up: Callable[[str], Any]) -> None:
+        self._links = {"": own, own_name: own}
+        self._look_up = look_up
+
+    def __call__(self, name: str) -> ActorLink:
+        """Raises ``ServiceUnavailable`` where no such actor lives."""
+        if name not in self._links:
+            try:
+                self._links[name] = ActorLink(self._look_up(name))
+            except ValueError as error:
+                raise ServiceUnavailable("The task tracker that sent this task is gone.", retry_after_s=5) from error
+        return self._links[name]
 
 
 class TaskClient:

@@ -63,6 +63,8 @@ def load_engine(name: str, config: EngineConfig) -> InpaintEngine:
         from models.engines.fake import FakeEngine
 
         return FakeEngine(config.fake_unit_s)
+    if name in WITH_WEIGHTS:
+        _require_device(name, config.device)
     store = WeightsStore(Path(config.model_dir) if config.model_dir else None)
     if name in LAMA:
         from models.engines.lama.engine import load as load_lama
@@ -75,6 +77,17 @@ def load_engine(name: str, config: EngineConfig) -> InpaintEngine:
         cpu.prepare(config.threads)
         return load(name, config.device, store)
     raise UnknownModel(f"The model {name} is unknown. Known are: {', '.join(known_models())}.", field="model")
+
+
+def _require_device(name: str, device: str) -> None:
+    """Before a file is opened: a model that cannot go to the device must not make its weights look broken."""
+    if device != "cuda":
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        built = f"is built for CUDA {torch.version.cuda}" if torch.version.cuda else "is built without CUDA"
+        raise ModelUnavailable(f"{name} is to run on cuda, but no GPU can be used here (torch {built}).")
 
 
 def _load_auto(config: EngineConfig) -> InpaintEngine:

@@ -65,6 +65,7 @@ class Silent:
     def __init__(self) -> None:
         self.ends: list[TaskEnd] = []
         self.totals: set[int] = set()
+        self.heard: list[list[str]] = []
         self.verdict = Verdict.CONTINUE
 
     async def begin(self, order: TaskOrder) -> Verdict:
@@ -74,13 +75,16 @@ class Silent:
         self.ends.append(end)
 
     async def report(self, report: ReplicaReport) -> dict[str, Verdict]:
+        self.heard.append([attempt.order.task_id for attempt in report.attempts])
         self.totals |= {attempt.progress.regions_total for attempt in report.attempts}
         return {attempt.order.task_id: self.verdict for attempt in report.attempts}
 
     async def forget_replica(self, replica_id: str) -> None: ...
 
 
-def replica(engine: Hanging | OpenCVEngine, folder: Path, finder: LineFinder | None = None) -> Inpainter:
+def replica(
+    engine: Hanging | OpenCVEngine, folder: Path, finder: LineFinder | None = None, link_to: Any = None
+) -> Inpainter:
     values: dict[str, Any] = {
         "device": "cpu", "low_mem": True, "cpu_offload": True, "model_dir": None, "fake_unit_s": 0.0,
         "max_pixels": 10_000_000, "max_window_px": 2048, "stuck_after_s": 0.3,
@@ -93,6 +97,7 @@ def replica(engine: Hanging | OpenCVEngine, folder: Path, finder: LineFinder | N
         Silent(),
         "r",
         finder or FakeFinder(),
+        link_to=link_to,
     )
 
 
@@ -241,4 +246,23 @@ async def test_a_caller_who_leaves_ends_the_detection(tmp_path: Path) -> None:
     await asyncio.wait_for(finder.began.wait(), 10)
     call.cancel()
     await asyncio.wait_for(finder.cancelled.wait(), 5)
+    await made.close()
+
+
+async def test_an_order_of_another_tracker_is_answered_there(tmp_path: Path) -> None:
+    """During an update, the old tracker's tasks go to replicas of the new code, whose tracker knows none."""
+    engine, old = Hanging(), Silent()
+    made = replica(engine, tmp_path, link_to={"": Silent(), "old": old}.__getitem__)
+    order = TaskOrder("t", 1, "digest", tracker="old")
+    await made._archive.put_input("t", "digest", TaskInput(JOB, IMAGE, None))
+    made.start()
+    work = asyncio.create_task(made.run_task(order))
+    await asyncio.to_thread(engine.began.wait, 10)
+    async with asyncio.timeout(20):
+        while not old.heard:  # noqa: ASYNC110 (the other side is a replica's loop)
+            await asyncio.sleep(0.05)
+    assert old.heard[0] == ["t"]
+    engine.release.set()
+    await work
+    assert [end.status for end in old.ends] == [TaskStatus.COMPLETED]
     await made.close()
