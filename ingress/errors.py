@@ -24,10 +24,14 @@ class UnreadableBody(TextRemovalError):
 
 
 class UnsupportedContentType(TextRemovalError):
+    """Neither `application/json` nor `multipart/form-data`."""
+
     code = "unsupported_content_type"
 
 
 class BodyTooLarge(TextRemovalError):
+    """More bytes than this call may have; `MAX_FILE_SIZE` and `MAX_BATCH_BYTES` are the bounds."""
+
     code = "body_too_large"
 
 

@@ -28,6 +28,7 @@ from ingress.settings import Settings
 from models.job import InpaintJob
 
 _REPORT = "report.json"
+_LINE_EVERY_S = 10.0
 
 
 def jobs_for(names: list[str], regions: dict[str, object], options: dict[str, object]) -> dict[str, InpaintJob]:
@@ -51,10 +52,15 @@ def report(outcomes: list[Outcome], before: int, left_out: int, seconds: float, 
 
 
 def with_bar(outcomes: Iterator[Outcome], total: int, done: int, console: Console) -> Iterator[Outcome]:
+    """A bar, or a line now and then where the output is a file."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bar:
         line = bar.add_task("Images", total=total, completed=done)
-        for outcome in outcomes:
+        told_at = time.monotonic()
+        for number, outcome in enumerate(outcomes, done + 1):
+            if not console.is_terminal and time.monotonic() - told_at > _LINE_EVERY_S:
+                told_at = time.monotonic()
+                console.print(f"{number}/{total} images", highlight=False)
             if outcome.error:
                 console.print(f"{outcome.name}: {outcome.error}", highlight=False, markup=False)
             bar.advance(line)

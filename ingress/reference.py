@@ -1,12 +1,17 @@
 """``scripts/docs``: writes what ``docs`` repeats of the code. ``--check`` only compares, as a test does."""
 
 import argparse
+import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import ingress.app
 from deployments.metrics import METRICS
+from ingress.errors import STATUS
 from ingress.settings import Settings
+from models.errors import TextRemovalError
 
 _DOCS = Path(__file__).parent.parent / "docs"
 _SUFFIX = {"counter": "_total", "gauge": "", "histogram": "_bucket, _sum, _count"}
@@ -30,7 +35,39 @@ def metrics_table() -> str:
     return "\n".join(rows)
 
 
-PARTS = {"configuration.md": ("settings", settings_table), "operations.md": ("metrics", metrics_table)}
+def calls_table() -> str:
+    rows = ["| Call | What |", "|---|---|"]
+    document = json.loads((_DOCS / "openapi.json").read_text())
+    for path, operations in document["paths"].items():
+        rows += [f"| `{method.upper()} {path}` | {operation['summary']} |" for method, operation in operations.items()]
+    return "\n".join(rows)
+
+
+def errors_table() -> str:
+    assert ingress.app, "imported for the errors that its modules define"
+    rows = ["| Status | `error` | Meaning |", "|---|---|---|"]
+    meanings = {cls.code: _sentence(cls) for cls in reversed(_family())}
+    for code, status in STATUS.items():
+        meaning = "A fault of ours; the log has the cause." if code == "internal_error" else meanings[code]
+        rows.append(f"| {status} | `{code}` | {meaning or '—'} |")
+    return "\n".join(rows)
+
+
+def _sentence(error: type[TextRemovalError]) -> str:
+    """For clients: what is said of ``details`` is not for them."""
+    first = (error.__doc__ or "").split("\n")[0].replace("``", "`")
+    return re.sub(r"; `details.*", ".", first)
+
+
+def _family(root: type[TextRemovalError] = TextRemovalError) -> list[type[TextRemovalError]]:
+    return [root, *(cls for child in root.__subclasses__() for cls in _family(child))]
+
+
+PARTS: dict[str, dict[str, Callable[[], str]]] = {
+    "configuration.md": {"settings": settings_table},
+    "operations.md": {"metrics": metrics_table},
+    "api.md": {"calls": calls_table, "errors": errors_table},
+}
 
 
 def written(text: str, part: str, table: str) -> str:
@@ -47,10 +84,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args(arguments).check
     stale = []
-    for name, (part, table) in PARTS.items():
+    for name, parts in PARTS.items():
         path = _DOCS / name
-        before = path.read_text()
-        after = written(before, part, table())
+        before = after = path.read_text()
+        for part, table in parts.items():
+            after = written(after, part, table())
         if after != before:
             stale.append(name)
             if not check:

@@ -121,6 +121,8 @@ def test_the_parts_fit_together(overlay: str) -> None:
     assert len({c["image"] for c in containers}) == 1, "one image, or Ray refuses to pickle across"
     assert all(c["envFrom"] == containers[0]["envFrom"] for c in containers)
     assert all(pod["spec"]["securityContext"]["runAsNonRoot"] for pod in pods)
+    # The autoscaler is a container of the head's pod, and the account gives no token by itself.
+    assert [pod["spec"].get("automountServiceAccountToken", False) for pod in pods] == [True] + [False] * len(pods[1:])
     # KubeRay's rules beyond the schema: the resources of a group stand in one place.
     assert not any("num-gpus" in group["rayStartParams"] for group in groups)
     longest = max(
