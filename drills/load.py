@@ -1,4 +1,4 @@
-"""``scripts/loadtest``: load rises from 1 to 20 clients and falls, the service is updated in the middle.
+"""``scripts/loadtest``: load rises from 1 to 20 clients and falls, with an update meanwhile; Prometheus looks on.
 
 The engine is ``fake``: it only waits, so that several replicas fit on a small machine and what is measured is the
 service. Status 1 when a call failed, when the replicas did not follow, or when throughput does not grow with them.
@@ -24,9 +24,11 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from drills import sizing
 from drills.traffic import request_body
-from tests.support.nodes import ray_port
+from tests.support.nodes import RayFolder, ray_port
 from tests.support.pictures import encoded, photo
+from tests.support.prometheus import Prometheus, watching
 from tests.support.service import ROOT, free_port
 
 _UNIT_S = 0.1
@@ -53,6 +55,7 @@ class Cluster:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._ray = RayFolder()
         self._api = f"http://127.0.0.1:{ray_port()}"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -63,40 +66,54 @@ class Cluster:
         self._environment = environment
         self._log = (folder / "ray.log").open("ab")
         self._process = subprocess.Popen(
-            [_tool("ray"), "start", "--head", "--block", f"--port={ray_port()}", "--num-cpus=16",
+            [_tool("ray"), "start", "--head", "--block", f"--port={ray_port()}", "--num-cpus=16", "--num-gpus=1",
+             f"--temp-dir={self._ray.path}",
              f"--dashboard-port={self._api.rsplit(':', 1)[1]}", "--disable-usage-stats"],
             stdout=self._log, stderr=self._log, env=environment, start_new_session=True,
         )  # fmt: skip
 
     def deploy(self, autoscaling: dict[str, Any], unit_s: float, **user_config: object) -> None:
         """The shipped configuration, with another autoscaling; another ``unit_s`` is another version of the code."""
-        config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
-        config["http_options"] |= {"host": "127.0.0.1", "port": self.port}
-        (application,) = config["applications"]
-        application["args"] = {
+        arguments = {
             "iopaint_model": "fake", "iopaint_models": "fake", "iopaint_fake_unit_s": unit_s, "log_level": "WARNING",
         }  # fmt: skip
+        self.deploy_file(
+            "serve_config.yaml", arguments, {"autoscaling_config": autoscaling, "user_config": user_config}
+        )
+
+    def deploy_file(self, name: str, arguments: dict[str, Any], inpainter: dict[str, Any] | None = None) -> None:
+        """A shipped configuration with its ``args`` and the options of its Inpainter overruled."""
+        config = yaml.safe_load((ROOT / name).read_text())
+        config["http_options"] |= {"host": "127.0.0.1", "port": self.port}
+        (application,) = config["applications"]
+        application["args"] |= arguments
         for deployment in application["deployments"]:
             if deployment["name"] == "Inpainter":
-                deployment["autoscaling_config"] = autoscaling
-                deployment["user_config"] = user_config
-        path = self._folder / "config.yaml"
-        path.write_text(yaml.safe_dump(config))
-        for _ in range(60):  # the dashboard needs a while to come up
-            done = subprocess.run(
-                [_tool("serve"), "deploy", str(path), "-a", self._api],
-                env=self._environment, capture_output=True, text=True, check=False,
-            )  # fmt: skip
-            if done.returncode == 0:
-                return
-            if self._process.poll() is not None:
-                raise RuntimeError(f"Ray did not start: {(self._folder / 'ray.log').read_text()[-2000:]}")
-            time.sleep(1.0)
-        raise RuntimeError(f"serve deploy failed: {done.stdout}{done.stderr}")
+                deployment.update(inpainter or {})
+        end = time.monotonic() + 180
+        while True:  # the dashboard needs a while to come up
+            try:
+                # As `serve deploy` does, without the start of another Python.
+                answer = requests.put(f"{self._api}/api/serve/applications/", json=config, timeout=120)
+            except requests.ConnectionError as error:
+                if time.monotonic() > end or self._process.poll() is not None:
+                    log = (self._folder / "ray.log").read_text()
+                    raise RuntimeError(f"Ray did not start: {log[-2000:]}") from error
+                time.sleep(0.5)
+                continue
+            if answer.status_code != 200:
+                raise RuntimeError(f"not deployed: {answer.status_code} {answer.text[-2000:]}")
+            return
+
+    def resources_in_use(self) -> dict[str, float]:
+        """By name, as Ray's autoscaler counts them."""
+        answer = requests.get(f"{self._api}/api/cluster_status", timeout=10).json()
+        usage = answer["data"]["clusterStatus"]["loadMetricsReport"]["usage"]
+        return {name: used for name, (used, _) in usage.items()}
 
     def sample(self, began: float) -> Sample:
-        replicas = requests.get(f"{self.url}/api/v1/health", timeout=5).json()["diagnostics"]["replicas"]
-        text = requests.get(f"{self.url}/metrics", timeout=5).text
+        replicas = requests.get(f"{self.url}/api/v1/health", timeout=30).json()["diagnostics"]["replicas"]
+        text = requests.get(f"{self.url}/metrics", timeout=30).text
         waiting = sum(
             float(line.rsplit(" ", 1)[1])
             for line in text.splitlines()
@@ -106,12 +123,12 @@ class Cluster:
             round(time.monotonic() - began, 1), len(replicas), sum(r["jobs_running"] for r in replicas), waiting
         )
 
-    def wait_for(self, replicas: int, patience_s: float = 120.0) -> None:
+    def wait_for(self, replicas: int, patience_s: float = 180.0) -> None:
         end = time.monotonic() + patience_s
         seen: Any = None
         while time.monotonic() < end:
             try:
-                seen = requests.get(f"{self.url}/api/v1/health", timeout=5).json()
+                seen = requests.get(f"{self.url}/api/v1/health", timeout=30).json()
                 if seen["status"] == "healthy" and len(seen["diagnostics"]["replicas"]) == replicas:
                     return
             except (requests.RequestException, ValueError, KeyError) as error:
@@ -123,6 +140,7 @@ class Cluster:
         self._process.terminate()
         self._process.wait(90)
         self._log.close()
+        self._ray.remove()
 
 
 @contextmanager
@@ -134,19 +152,42 @@ def cluster(folder: Path) -> Iterator[Cluster]:
         made.close()
 
 
-def locust(tools: Path, folder: Path, url: str, stages: str) -> subprocess.Popen[bytes]:
+def locust(
+    tools: Path, folder: Path, url: str, stages: str, body: dict[str, Any], *classes: str
+) -> subprocess.Popen[bytes]:
     """Headless; status 1 when any call failed. Its figures, second by second, go to ``load_stats_history.csv``."""
-    body = folder / "body.json"
-    picture = photo(320, 240)
-    body.write_text(
-        json.dumps(request_body(encoded(picture), [{"x": 40, "y": 60, "width": 120, "height": 30}], "fake"))
-    )
+    path = folder / "body.json"
+    path.write_text(json.dumps(body))
     with (folder / "locust.log").open("wb") as log:
         return subprocess.Popen(
-            [str(tools / "locust"), "-f", str(ROOT / "drills" / "locustfile.py"), "--headless", "--host", url,
+            [str(tools / "locust"), "-f", str(ROOT / "drills" / "locustfile.py"), *classes, "--headless", "--host", url,
              "--csv", str(folder / "load"), "--csv-full-history", "--stop-timeout", "30"],
-            env=dict(os.environ) | {"LOAD_STAGES": stages, "LOAD_BODY": str(body)}, stdout=log, stderr=log,
+            env=dict(os.environ) | {"LOAD_STAGES": stages, "LOAD_BODY": str(path)}, stdout=log, stderr=log,
         )  # fmt: skip
+
+
+def small_picture() -> dict[str, Any]:
+    return request_body(encoded(photo(320, 240)), [{"x": 40, "y": 60, "width": 120, "height": 30}], "fake")
+
+
+def rate(tools: Path, folder: Path, url: str, clients: int, seconds: int, body: dict[str, Any]) -> dict[str, float]:
+    """Totals of ``clients`` that wait for their answers, after a start that does not count."""
+    for span in (8, seconds):
+        load = locust(tools, folder, url, f"{span}:{clients}", body, "Client")
+        if load.wait(span + 180) != 0:
+            raise RuntimeError(f"calls failed: {(folder / 'locust.log').read_text()[-2000:]}")
+    return totals(folder)
+
+
+def panels_of(prometheus: Prometheus, start: float, end: float) -> list[dict[str, Any]]:
+    """The dashboard's panels with what their queries gave from ``start`` to ``end``."""
+    dashboard = json.loads((ROOT / "deploy/monitoring/grafana/dashboards/iopaint.json").read_text())
+    for panel in dashboard["panels"]:
+        for target in panel["targets"]:
+            query = target["expr"].replace("$__rate_interval", "15s")
+            target["series"] = prometheus.get("query_range", query=query, start=start, end=end, step=2)["result"]
+    panels: list[dict[str, Any]] = dashboard["panels"]
+    return panels
 
 
 def totals(folder: Path) -> dict[str, float]:
@@ -162,7 +203,7 @@ def rise_and_fall(running: Cluster, tools: Path, folder: Path, console: Console)
     }  # fmt: skip
     running.deploy(autoscaling, _UNIT_S)
     running.wait_for(1)
-    load = locust(tools, folder, running.url, _RISE_AND_FALL)
+    load = locust(tools, folder, running.url, _RISE_AND_FALL, small_picture())
     began = time.monotonic()
     update = threading.Timer(_UPDATE_AT_S, running.deploy, (autoscaling, _UNIT_S + 0.001))
     update.start()
@@ -187,11 +228,7 @@ def throughput(running: Cluster, tools: Path, folder: Path, seconds: int) -> dic
     for replicas in range(1, _MAX_REPLICAS + 1):
         running.deploy({"min_replicas": replicas, "max_replicas": replicas}, _UNIT_S + 0.01)
         running.wait_for(replicas)
-        time.sleep(3.0)
-        load = locust(tools, folder, running.url, f"{seconds}:{6 * replicas}")
-        if load.wait(seconds + 90) != 0:
-            raise RuntimeError(f"calls failed: {(folder / 'locust.log').read_text()[-2000:]}")
-        found[replicas] = totals(folder)["Requests/s"]
+        found[replicas] = rate(tools, folder, running.url, 6 * replicas, seconds, small_picture())["Requests/s"]
     return found
 
 
@@ -199,18 +236,26 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="scripts/loadtest", description=__doc__)
     parser.add_argument("--tools", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--seconds", type=int, default=20, help="of each measurement of throughput")
-    parser.add_argument("--plot", type=Path, default=ROOT / "docs" / "images" / "scaling.png")
+    parser.add_argument("--plots", type=Path, default=ROOT / "docs" / "images", help="folder of the pictures made")
+    parser.add_argument("--sizes", action="store_true", help="measure real engines on this machine's CPUs instead")
     given = parser.parse_args(arguments)
     console = Console(width=120)
+    if given.sizes:
+        return sizing.main(given.tools, given.seconds, console)
     with tempfile.TemporaryDirectory(prefix="load-") as name, cluster(Path(name)) as running:
         folder = Path(name)
-        samples, clean = rise_and_fall(running, given.tools, folder, console)
+        with watching(running.url.removeprefix("http://")) as prometheus:
+            began = time.time()
+            samples, clean = rise_and_fall(running, given.tools, folder, console)
+            panels = {"panels": panels_of(prometheus, began, time.time()), "update_at_s": _UPDATE_AT_S}
+            (folder / "panels.json").write_text(json.dumps(panels))
         with (folder / "samples.csv").open("w") as file:
             writer = csv.DictWriter(file, [field.name for field in fields(Sample)])
             writer.writeheader()
             writer.writerows(asdict(sample) for sample in samples)
-        plot = [given.tools / "python", ROOT / "drills" / "load_plot.py", folder, given.plot, str(_UPDATE_AT_S)]
-        subprocess.run([str(part) for part in plot], check=True)
+        for script, picture in (("load_plot.py", "scaling.png"), ("dashboard_plot.py", "dashboard.png")):
+            plot = [given.tools / "python", ROOT / "drills" / script, folder, given.plots / picture, str(_UPDATE_AT_S)]
+            subprocess.run([str(part) for part in plot], check=True)
         load = totals(folder)
         if not clean:
             console.print((folder / "locust.log").read_text()[-3000:])

@@ -1,17 +1,22 @@
-"""For Locust (``scripts/loadtest``): clients that send a picture, wait for the answer, and look at it."""
+"""For Locust (``scripts/loadtest``): clients that send a picture and wait, or follow a task to its end."""
 
+import json
 import os
+import uuid
 from pathlib import Path
 from typing import Any
 
+import gevent
 from locust import HttpUser, LoadTestShape, constant, task
 
 _STAGES = [tuple(map(float, stage.split(":"))) for stage in os.environ["LOAD_STAGES"].split(",")]
 """``until_s:clients``: straight lines between them."""
 _BODY = Path(os.environ["LOAD_BODY"]).read_bytes()
+_MODEL = json.loads(_BODY)["model"]
 
 
 class Client(HttpUser):
+    weight = 4
     wait_time = constant(0.0)
 
     @task
@@ -21,10 +26,37 @@ class Client(HttpUser):
             "/api/v1/inpaint-regions", data=_BODY, headers=headers, timeout=60, catch_response=True
         )
         with call as response:
-            if response.status_code == 200 and response.headers.get("X-Model") != "fake":
+            if response.status_code == 200 and response.headers.get("X-Model") != _MODEL:
                 response.failure(f"answered by {response.headers.get('X-Model')}")
             elif response.status_code == 200 and not response.content.startswith(b"\x89PNG"):
                 response.failure("not a picture")
+
+
+class TaskClient(HttpUser):
+    """One task after another. A task that is forgotten, or ends otherwise than well, is a failed call."""
+
+    weight = 1
+    wait_time = constant(0.0)
+
+    @task
+    def follow(self) -> None:
+        task_id = uuid.uuid4().hex
+        body = json.loads(_BODY) | {"task_id": task_id}
+        if self.client.post("/api/v1/inpaint-regions-async", json=body, timeout=60).status_code != 202:
+            return
+        status = ""
+        while status != "completed":
+            gevent.sleep(0.5)
+            call: Any = self.client.get(
+                f"/api/v1/task-status/{task_id}", name="/api/v1/task-status", timeout=60, catch_response=True
+            )
+            with call as response:
+                if response.status_code != 200:
+                    return
+                status = response.json()["status"]
+                if status in ("error", "cancelled"):
+                    response.failure(f"the task ended as {status}")
+                    return
 
 
 class Stages(LoadTestShape):

@@ -285,24 +285,6 @@ def test_a_wrong_setting_stops_the_start_with_one_line(name: str, value: str) ->
     assert value in run.stderr
 
 
-def test_weights_that_arrive_are_taken_into_use(tmp_path: Path) -> None:
-    """Started without weights; the file appears, and the next try finds it without a restart."""
-    environment = {"IOPAINT_MODEL": "lama", "LAMA_MODEL_URL": "http://127.0.0.1:9/big-lama.pt"}
-    with running(tmp_path, MODEL_DIR=str(tmp_path / "weights"), **environment) as service:
-        assert service.health()["degraded"]
-        save_lama(tmp_path / "weights", Columns())
-        for _ in range(100):
-            if not service.health()["degraded"]:
-                break
-            time.sleep(0.5)
-        response = requests.post(f"{service.url}/api/v1/inpaint-regions", json=BODY, timeout=60)
-        assert response.headers["x-model"] == "lama"
-        model = requests.get(f"{service.url}/api/v1/model", timeout=10).json()
-        assert (model["name"], model["status"]) == ("lama", "ready")
-        assert model["parameters"]["weights_sha256"] == sha256(tmp_path / "weights" / "big-lama.pt")
-        assert_auto_takes_the_network_where_it_wins(service)
-
-
 def assert_auto_takes_the_network_where_it_wins(service: Service) -> None:
     """The network knows columns of ramps perfectly, and everything else badly."""
     rng = np.random.default_rng(1)
@@ -321,7 +303,21 @@ def assert_auto_takes_the_network_where_it_wins(service: Service) -> None:
             assert np.abs(decoded(picture.content).astype(int) - clean).max() <= 8
 
 
-def test_lama_without_weights_is_degraded_in_words_and_survives_sigterm(tmp_path: Path) -> None:
+def weights_arrive(service: Service, folder: Path) -> None:
+    save_lama(folder, Columns())
+    end = time.monotonic() + 150
+    while service.health()["degraded"]:
+        assert time.monotonic() < end, "the weights are there, and not in use"
+        time.sleep(0.5)
+    response = requests.post(f"{service.url}/api/v1/inpaint-regions", json=BODY, timeout=60)
+    assert response.headers["x-model"] == "lama"
+    model = requests.get(f"{service.url}/api/v1/model", timeout=10).json()
+    assert (model["name"], model["status"]) == ("lama", "ready")
+    assert model["parameters"]["weights_sha256"] == sha256(folder / "big-lama.pt")
+
+
+def test_without_weights_it_says_so_takes_them_when_they_arrive_and_ends_in_order(tmp_path: Path) -> None:
+    """One service for the whole story, since each start takes its time; the weights' coming needs no restart."""
     environment = {"IOPAINT_MODEL": "lama", "LAMA_MODEL_URL": "http://127.0.0.1:9/big-lama.pt"}
     with running(tmp_path, MODEL_DIR=str(tmp_path / "weights"), **environment) as service:
         health = service.health()
@@ -332,12 +328,15 @@ def test_lama_without_weights_is_degraded_in_words_and_survives_sigterm(tmp_path
         named = requests.post(f"{service.url}/api/v1/inpaint-regions", json=BODY | {"model": "lama"}, timeout=60)
         assert (named.status_code, named.json()["error"]) == (503, "model_unavailable")
         assert "retry-after" in named.headers
-        with watching(service.url.removeprefix("http://"), hold="2s") as prometheus:
-            prometheus.wait(lambda p: p.alerts().get("FallbackInUse") == "firing", "alert")
         auto = requests.post(f"{service.url}/api/v1/inpaint-regions", json=BODY | {"model": "auto"}, timeout=60)
         assert (auto.status_code, auto.headers["x-model"]) == (200, "auto")
         assert "auto chose among the weightless fills only" in auto.headers["x-notes"]
         assert np.array_equal(decoded(auto.content), decoded(response.content))
+        with watching(service.url.removeprefix("http://"), hold="1s") as prometheus:
+            prometheus.wait(lambda p: p.alerts().get("FallbackInUse") == "firing", "alert")
+            weights_arrive(service, tmp_path / "weights")
+            prometheus.wait(lambda p: not p.alerts(), "end of the alert")
+        assert_auto_takes_the_network_where_it_wins(service)
         children = service.descendants()
         assert len(children) > 5
         assert service.stop() == 0

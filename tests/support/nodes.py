@@ -1,10 +1,11 @@
 """Several Ray nodes on this machine: one head, workers that can be killed like machines that lose their power."""
 
 import os
+import shutil
 import signal
-import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -18,13 +19,38 @@ def ray_port() -> int:
     return port
 
 
+class RayFolder:
+    """Ray's sessions and the address of the last cluster, apart from those of whoever works on this machine. The path
+    is short, since sockets are kept there, and their paths must be."""
+
+    def __init__(self) -> None:
+        self.path = tempfile.mkdtemp(prefix="ray-")
+
+    def remove(self) -> None:
+        # What a killed process had open may still be written.
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def wait_started(log: Path, process: subprocess.Popen[bytes], patience_s: float = 120) -> None:
+    """Until ``ray start`` says so: an open port is not yet a cluster that drivers can join."""
+    end = time.monotonic() + patience_s
+    while "Ray runtime started" not in log.read_text(errors="replace"):
+        if process.poll() is not None or time.monotonic() > end:
+            raise TimeoutError(f"Ray did not start: {log.read_text(errors='replace')[-2000:]}")
+        time.sleep(0.2)
+
+
 class Nodes:
     """``environment`` is what the nodes' processes get: Serve builds applications on a node, not in the client."""
 
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+    def __init__(self, folder: Path, environment: dict[str, str], cpus: int = 1) -> None:
         self._folder = folder
-        self._environment = dict(os.environ) | environment | {
+        self._ray = RayFolder()
+        self._cpus = cpus
+        self.environment = dict(os.environ) | environment | {
             "PYTHONPATH": str(ROOT), "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0",
+            # A machine at work on other things may take its time to start one.
+            "RAY_gcs_server_request_timeout_seconds": "180",
             # A node that is gone is noticed within seconds.
             "RAY_health_check_period_ms": "1000", "RAY_health_check_failure_threshold": "3",
         }  # fmt: skip
@@ -33,33 +59,26 @@ class Nodes:
             "head", "--head", f"--port={self.address.rsplit(':', 1)[1]}", "--include-dashboard=false"
         )
         self.workers: list[Service] = []
-        self._wait_for_head()
+        wait_started(self.head.log, self.head.process)
 
     def add(self) -> None:
         name = f"worker-{len(self.workers) + 1}"
         self.workers.append(self._start(name, f"--address={self.address}"))
+        wait_started(self.workers[-1].log, self.workers[-1].process)
 
     def close(self) -> None:
         for node in [*self.workers, self.head]:
             if node.process.poll() is None:
                 node.stop(signal.SIGTERM)
+        self._ray.remove()
 
     def _start(self, name: str, *arguments: str) -> Service:
         log = self._folder / f"{name}.log"
         with log.open("ab") as out:
             process = subprocess.Popen(
-                [str(Path(sys.executable).parent / "ray"), "start", "--block", "--num-cpus=1",
+                [str(Path(sys.executable).parent / "ray"), "start", "--block", f"--num-cpus={self._cpus}",
+                 f"--temp-dir={self._ray.path}",
                  "--object-store-memory=100000000", "--disable-usage-stats", *arguments],
-                env=self._environment, stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
+                env=self.environment, stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
         return Service("", process, log)
-
-    def _wait_for_head(self) -> None:
-        host, port = self.address.split(":")
-        end = time.monotonic() + 60
-        while time.monotonic() < end and self.head.process.poll() is None:
-            with socket.socket() as probe:
-                if probe.connect_ex((host, int(port))) == 0:
-                    return
-            time.sleep(0.2)
-        raise TimeoutError(f"Ray did not start: {self.head.log.read_text()[-2000:]}")
