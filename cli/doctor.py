@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from rich.table import Table
 
 from cli.output import out
-from deployments.task_archive import open_store
+from deployments.archive_store import open_store
 from ingress.settings import Settings, default_archive_dir
 from models.registry import needed_files
 from models.weights import WeightsStore

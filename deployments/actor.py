@@ -6,16 +6,18 @@ from typing import Any
 import httpx
 import ray
 from ray import serve
-from ray.exceptions import RayActorError
+from ray.exceptions import RayActorError, RayTaskError
 from ray.serve.handle import DeploymentHandle
 
+from deployments.archive_store import open_store
 from deployments.attempts import ReplicaDrained
 from deployments.callback_policy import CallbackPolicy
 from deployments.config import NAMESPACE, TrackerConfig
+from deployments.errors import ArchiveUnavailable
 from deployments.log_lines import set_up
 from deployments.metrics import RayMetrics
 from deployments.protocol import TaskOrder
-from deployments.task_archive import TaskArchive, open_store
+from deployments.task_archive import TaskArchive
 from deployments.task_tracker import TaskTracker
 from deployments.tracing import TaskSpans, traceparent
 from deployments.webhooks import WebhookSender
@@ -55,6 +57,8 @@ class _Dispatcher:
         try:
             await response
             done = True
+        except RayTaskError as error:
+            raise error.cause if isinstance(error.cause, ArchiveUnavailable) else error
         except RayActorError as error:
             # Serve ends a replica that it scales down or replaces with `ray.kill`; a crash has other words.
             if "ray.kill" in str(error):

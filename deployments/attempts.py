@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from deployments.config import TrackerConfig
+from deployments.errors import ArchiveUnavailable
 from deployments.protocol import AttemptReport, TaskOrder, Verdict
 from deployments.task_archive import Claim
 from deployments.task_life import TaskLife
@@ -14,6 +15,8 @@ from deployments.task_table import TaskEntry
 from deployments.tasks import TaskStatus
 
 log = logging.getLogger("ray.serve")
+
+_ARCHIVE_WAIT_S = 2.0
 
 
 class Dispatch(Protocol):
@@ -43,6 +46,8 @@ class Attempts:
         self._wake = asyncio.Event()
 
     def enqueue(self, entry: TaskEntry) -> None:
+        if entry.running or entry.task_id in self._calls:
+            return
         self._table.enqueue(entry)
         self._wake.set()
 
@@ -71,7 +76,7 @@ class Attempts:
     def advance(self, report: AttemptReport) -> Verdict:
         """News of an attempt. One that reports after this tracker was rebuilt is adopted: its lease begins now."""
         entry = self._table.get(report.order.task_id)
-        if entry is None or entry.snapshot.status.is_terminal or entry.attempt != report.order.attempt:
+        if entry is None or entry.ended or entry.attempt != report.order.attempt:
             return Verdict.STOP
         entry.running = True
         self._table.advance(entry, report.progress)
@@ -79,17 +84,24 @@ class Attempts:
 
     async def reap(self) -> None:
         """Attempts that nobody has heard of for too long are lost, whatever became of their calls."""
-        now = time.monotonic()
-        for entry in self.running():
-            if entry.begun and now - entry.heard_at > self._config.attempt_silence_s:
-                self.stop(entry.task_id)
-                await self._lost(entry, entry.attempt, "it was not heard of any more")
+        oldest = time.monotonic() - self._config.attempt_silence_s
+        silent = [entry for entry in self.running() if entry.begun and entry.heard_at < oldest]
+        for entry in silent:
+            self.stop(entry.task_id)
+        await asyncio.gather(*(self._lost(entry, entry.attempt, "it was not heard of any more") for entry in silent))
+
+    def pick_up(self) -> None:
+        """Tasks of ours that nothing is done about wait again: an archive that failed in the middle of a step leaves
+        such, and so does one that took a record although its answer got lost."""
+        for entry in self._table.active():
+            if entry.owner == self._life.owner:
+                self.enqueue(entry)
 
     async def _attempt(self, entry: TaskEntry) -> None:
         task_id = entry.task_id
         try:
             number = await self._claim(entry)
-            if number is None:
+            if number is None or entry.ended:
                 return
             try:
                 submission = entry.record.submission
@@ -101,11 +113,21 @@ class Attempts:
             except ReplicaDrained:
                 await self._again(entry, number, "The replica was stopped; waiting for another one", 0.0)
                 return
+            except ArchiveUnavailable:
+                await self._again(entry, number, "The archive failed; waiting to try again", _ARCHIVE_WAIT_S)
+                return
             # A process border: whatever the remote call raised, the attempt is over and must be accounted for.
             except Exception as error:  # noqa: BLE001
                 died = type(error).__name__
                 log.warning("attempt lost", extra={"task_id": task_id, "attempt": number, "why": str(error)[:500]})
             await self._lost(entry, number, died)
+        except ArchiveUnavailable:
+            # Neither started nor ended: it stays here, out of the queue, while the archive may come back.
+            log.warning("attempt put off", extra={"task_id": task_id})
+            entry.running = False
+            await asyncio.sleep(_ARCHIVE_WAIT_S)
+            if not entry.ended:
+                self._table.enqueue(entry, front=True)
         finally:
             if self._calls.get(task_id) is asyncio.current_task():
                 del self._calls[task_id]
@@ -114,8 +136,11 @@ class Attempts:
     async def _claim(self, entry: TaskEntry) -> int | None:
         """The number of the attempt that is ours to start; None when the task has ended or another tracker has it."""
         owner = self._life.owner
-        while not entry.snapshot.status.is_terminal:
+        while not entry.ended:
             claim = Claim(entry.attempt + 1, owner, entry.deaths)
+            if entry.deaths >= self._config.max_attempts:  # given up before, but the archive did not take it
+                await self._give_up(entry)
+                return None
             if claim.number > self._config.max_starts:
                 why = f"The task was started {entry.attempt} times without coming to an end."
                 await self._life.end(entry, self._life.end_of(entry, TaskStatus.ERROR, "too_many_attempts", why))
@@ -135,22 +160,25 @@ class Attempts:
     async def _lost(self, entry: TaskEntry, number: int, why: str) -> None:
         """An attempt ended without a word: try again, or give up after ``max_attempts``."""
         await self._life.being_ended(entry.task_id)
-        if entry.attempt != number or entry.snapshot.status.is_terminal or not entry.running:
+        if entry.attempt != number or entry.ended or not entry.running:
             return
         entry.deaths += 1
         self._life.metrics.count("iopaint_attempts_lost")
         if entry.deaths >= self._config.max_attempts:
-            message = f"The replica died {entry.deaths} times while working on this task ({why})."
-            await self._life.end(entry, self._life.end_of(entry, TaskStatus.ERROR, "replica_died", message))
+            await self._give_up(entry, f" ({why})")
             return
         await self._again(entry, number, "The replica was lost; waiting to try again", 0.5 * entry.deaths)
 
+    async def _give_up(self, entry: TaskEntry, why: str = "") -> None:
+        message = f"The replica died {entry.deaths} times while working on this task{why}."
+        await self._life.end(entry, self._life.end_of(entry, TaskStatus.ERROR, "replica_died", message))
+
     async def _again(self, entry: TaskEntry, number: int, message: str, wait_s: float) -> None:
         await self._life.being_ended(entry.task_id)
-        if entry.attempt != number or entry.snapshot.status.is_terminal or not entry.running:
+        if entry.attempt != number or entry.ended or not entry.running:
             return
         entry.running = False
         await asyncio.sleep(wait_s)
-        if not entry.snapshot.status.is_terminal:
+        if entry.attempt == number and not entry.running and not entry.ended:
             self._table.requeue(entry, message)
             self._wake.set()

@@ -45,6 +45,12 @@ class ServiceUnavailable(TextRemovalError):
     code = "service_unavailable"
 
 
+class ArchiveUnavailable(ServiceUnavailable):
+    """The store of ``TASK_ARCHIVE_URL`` fails. What was being written may be there all the same."""
+
+    code = "archive_unavailable"
+
+
 class DeadlineExceeded(TextRemovalError):
     """A synchronous call took longer than ``REQUEST_TIMEOUT``; its work was stopped."""
 

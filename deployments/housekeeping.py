@@ -27,6 +27,7 @@ class Housekeeping:
         self._owners = owners
         self._known_todo: set[str] = set()
         self._wrote_at: float | None = None
+        self._adopted = False
 
     async def start(self) -> None:
         """Everything unfinished into the table; what is ours, or nobody's, is queued again after the adoption time."""
@@ -43,21 +44,17 @@ class Housekeeping:
             entry.owner = self._life.owner
         if waiting:
             log.info("tasks found unfinished in the archive", extra={"count": len(waiting)})
-            self._life.background.spawn(self._resume(waiting))
+        self._life.background.spawn(self._resume(waiting))
 
-    async def run(self) -> None:
-        while True:
-            await asyncio.sleep(self._config.sync_s)
-            await self._beat()
-            await self._owners.look()
-            await self._follow_others()
-            await self._take_over()
-            self._forget_old()
-
-    async def watch_attempts(self) -> None:
-        while True:
-            await asyncio.sleep(min(2.0, self._config.attempt_silence_s / 2))
-            await self._attempts.reap()
+    async def look_after(self) -> None:
+        """Due every ``sync_s``."""
+        await self._beat()
+        await self._owners.look()
+        await self._follow_others()
+        await self._take_over()
+        if self._adopted:
+            self._attempts.pick_up()
+        self._forget_old()
 
     async def load_history(self) -> None:
         """Ended tasks, for the figures; each is found without this, too, when it is asked for."""
@@ -89,8 +86,9 @@ class Housekeeping:
                 self._attempts.enqueue(entry)
         await asyncio.sleep(min(_ADOPTION_S, self._config.lease_s))
         for entry in sorted(waiting, key=lambda e: e.record.created_at):
-            if entry.attempt and not entry.running and not entry.snapshot.status.is_terminal:
+            if not entry.ended:
                 self._attempts.enqueue(entry)
+        self._adopted = True
 
     async def _follow_others(self) -> None:
         """Tasks accepted elsewhere appear here, with their progress; ends written elsewhere end them here."""

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from deployments import diagnostics
+from deployments.archive_store import patiently
 from deployments.config import InpainterConfig
 from deployments.detect_client import LineFinder
 from deployments.engine_room import EngineRoom
+from deployments.errors import ArchiveUnavailable
 from deployments.metered_engine import MeteredEngine
 from deployments.metrics import Metrics, NoMetrics
 from deployments.progress import UnitProgress
@@ -98,7 +100,7 @@ class Inpainter:
             running.stop.set()
             self._tasks.pop(order.task_id, None)
         if end is not None:
-            await tracker.finish(end)
+            await patiently(lambda: tracker.finish(end))
 
     def limit_pixels(self, max_pixels: int | None) -> None:
         """For jobs that come from now on; None: as configured."""
@@ -128,11 +130,13 @@ class Inpainter:
 
         loop = asyncio.get_running_loop()
         try:
-            given = await self._archive.input(order)
+            given = await patiently(lambda: self._archive.input(order))
             result = await self._process(given.job, given.image, given.mask, Priority.TASK, running.stop, on_progress)
-            await self._archive.put_result(order.task_id, order.attempt, result.data)
+            await patiently(lambda: self._archive.put_result(order.task_id, order.attempt, result.data))
         except WorkCancelled:
             return None  # the tracker knows: it said so
+        except ArchiveUnavailable:
+            raise  # no fault of the task: the tracker has it done again
         except TextRemovalError as error:
             return _end(running, started_at, TaskStatus.ERROR, error_code=error.code, error_message=error.message)
         return _end(running, started_at, TaskStatus.COMPLETED, stats=result.stats, result_bytes=len(result.data))

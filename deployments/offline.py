@@ -14,8 +14,8 @@ import obstore
 import ray
 from pydantic import TypeAdapter
 
+from deployments.archive_store import open_store
 from deployments.config import InpainterConfig
-from deployments.task_archive import open_store
 from models.errors import TextRemovalError
 from models.job import InpaintJob
 from models.pipeline import process

@@ -6,6 +6,7 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from deployments.actor import connect, find
+from deployments.archive_store import open_store
 from deployments.config import DetectorConfig, InpainterConfig, TrackerConfig
 from deployments.detect_client import DetectClient
 from deployments.detector import Detector
@@ -13,7 +14,7 @@ from deployments.engine_room import EngineRoom
 from deployments.inpainter import Inpainter
 from deployments.log_lines import set_up
 from deployments.metrics import RayMetrics
-from deployments.task_archive import TaskArchive, open_store
+from deployments.task_archive import TaskArchive
 from deployments.task_client import ActorLink, ActorLinks
 from deployments.user_config import InpainterUserConfig, LogLevel
 from models.engine import InpaintEngine

@@ -1,10 +1,12 @@
 """Retention: what is old, or too much, leaves the archive. Judged by a listing alone; no file is read."""
 
 import asyncio
+import contextlib
 import time
 from dataclasses import dataclass, field
 
-from deployments.task_archive import StoredFile, TaskArchive
+from deployments.archive_store import StoredFile
+from deployments.task_archive import TaskArchive
 
 _ORPHAN_S = 3600.0
 
@@ -38,17 +40,14 @@ class Sweeper:
         if self._max_bytes and self._written > self._max_bytes / 20:
             self._wake.set()
 
-    async def run(self) -> None:
-        period_s = max(1.0, min(600.0, self._retention_s / 10))
-        while True:
-            self._wake.clear()
-            self._written = 0
-            await self.sweep(time.time())
-            try:
-                async with asyncio.timeout(period_s):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
+    async def turn(self) -> None:
+        """One sweep, and the wait until the next one is due."""
+        self._wake.clear()
+        self._written = 0
+        await self.sweep(time.time())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(1.0, min(600.0, self._retention_s / 10))):
+                await self._wake.wait()
 
     async def sweep(self, now: float) -> None:
         tasks, total = await self._tasks()

@@ -14,21 +14,16 @@ writer of an end, or of an attempt's claim, wins. Keys::
 import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-import obstore
-from obstore.exceptions import AlreadyExistsError
-from obstore.store import LocalStore, ObjectStore, from_url
+from obstore.store import ObjectStore
 from pydantic import TypeAdapter
 
+from deployments.archive_store import ArchiveStore, StoredFile
 from deployments.errors import ResultExpired, TaskNotFound
 from deployments.protocol import TaskEnd, TaskOrder
 from deployments.tasks import BatchSubmission, Delivery, TaskInput, TaskSubmission
 from models.job import InpaintJob, JobResult
-
-if TYPE_CHECKING:  # exists in the stubs only
-    from obstore import GetResult
 
 Todo = Literal["tasks", "callbacks", "batches"]
 _DIGEST_CHARS = 16
@@ -59,13 +54,6 @@ class Claim:
     deaths: int
 
 
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    path: str
-    size: int
-    modified_at: float
-
-
 _RECORD = TypeAdapter(TaskRecord)
 _BATCH = TypeAdapter(BatchRecord)
 _CLAIM = TypeAdapter(Claim)
@@ -74,34 +62,28 @@ _JOB = TypeAdapter(InpaintJob)
 _DELIVERY = TypeAdapter(Delivery)
 
 
-def open_store(url: str) -> ObjectStore:
-    """A folder (created when missing) for a plain path or ``file://``; else the store of the URL's scheme."""
-    if "://" in url and not url.startswith("file://"):
-        return from_url(url)
-    return LocalStore(Path(url.removeprefix("file://")), mkdir=True)
-
-
 class TaskArchive:
-    """All reads and writes of task state. Every method may be called from any process of the cluster."""
+    """All reads and writes of task state. Every method may be called from any process of the cluster, and raises
+    ``ArchiveUnavailable`` when the store fails."""
 
     def __init__(self, store: ObjectStore) -> None:
-        self._store = store
+        self._store = ArchiveStore(store)
 
     # -- inputs, records, attempts -----------------------------------------------------------------------------------
 
     async def put_input(self, task_id: str, digest: str, given: TaskInput) -> None:
         folder = _input_folder(task_id, digest)
-        await obstore.put_async(self._store, f"{folder}/image", given.image)
+        await self._store.put(f"{folder}/image", given.image)
         if given.mask is not None:
-            await obstore.put_async(self._store, f"{folder}/mask", given.mask)
-        await obstore.put_async(self._store, f"{folder}/job.json", _JOB.dump_json(given.job))
+            await self._store.put(f"{folder}/mask", given.mask)
+        await self._store.put(f"{folder}/job.json", _JOB.dump_json(given.job))
 
     async def input(self, order: TaskOrder) -> TaskInput:
         folder = _input_folder(order.task_id, order.content_sha256)
-        job, image = await self._get(f"{folder}/job.json"), await self._get(f"{folder}/image")
+        job, image = await self._store.get(f"{folder}/job.json"), await self._store.get(f"{folder}/image")
         if job is None or image is None:
             raise TaskNotFound(f"The input of task {order.task_id} is no longer in the archive.")
-        return TaskInput(_JOB.validate_json(job), image, await self._get(f"{folder}/mask"))
+        return TaskInput(_JOB.validate_json(job), image, await self._store.get(f"{folder}/mask"))
 
     async def delete_input(self, task_id: str, digest: str) -> None:
         """The input of an ended task is never read again."""
@@ -111,58 +93,57 @@ class TaskArchive:
         """False when a record of that id exists already."""
         task_id = record.submission.task_id
         await self.add_todo("tasks", task_id)  # before the record: a crash between leaves nothing accepted
-        return await self._create(f"tasks/{task_id}/record.json", _RECORD.dump_json(record))
+        return await self._store.create(f"tasks/{task_id}/record.json", _RECORD.dump_json(record))
 
     async def record(self, task_id: str) -> TaskRecord | None:
-        data = await self._get(f"tasks/{task_id}/record.json")
+        data = await self._store.get(f"tasks/{task_id}/record.json")
         return None if data is None else _RECORD.validate_json(data)
 
     async def create_batch(self, record: BatchRecord) -> bool:
         batch_id = record.submission.batch_id
         await self.add_todo("batches", batch_id)
-        return await self._create(f"batches/{batch_id}/record.json", _BATCH.dump_json(record))
+        return await self._store.create(f"batches/{batch_id}/record.json", _BATCH.dump_json(record))
 
     async def batch(self, batch_id: str) -> BatchRecord | None:
-        data = await self._get(f"batches/{batch_id}/record.json")
+        data = await self._store.get(f"batches/{batch_id}/record.json")
         return None if data is None else _BATCH.validate_json(data)
 
     async def claim(self, task_id: str, claim: Claim) -> bool:
         """Take an attempt; False when someone took that number before."""
-        return await self._create(f"tasks/{task_id}/attempts/{claim.number}.json", _CLAIM.dump_json(claim))
+        return await self._store.create(f"tasks/{task_id}/attempts/{claim.number}.json", _CLAIM.dump_json(claim))
 
     async def last_claim(self, task_id: str) -> Claim | None:
         files = [file async for file in self.files(f"tasks/{task_id}/attempts")]
         if not files:
             return None
         newest = max(int(file.path.rsplit("/", 1)[1].removesuffix(".json")) for file in files)
-        data = await self._get(f"tasks/{task_id}/attempts/{newest}.json")
+        data = await self._store.get(f"tasks/{task_id}/attempts/{newest}.json")
         return None if data is None else _CLAIM.validate_json(data)
 
     # -- results and ends --------------------------------------------------------------------------------------------
 
     async def put_result(self, task_id: str, attempt: int, data: bytes) -> None:
-        await obstore.put_async(self._store, f"tasks/{task_id}/result-{attempt}", data)
+        await self._store.put(f"tasks/{task_id}/result-{attempt}", data)
 
     async def result(self, end: TaskEnd) -> JobResult:
-        data = await self._get(f"tasks/{end.task_id}/result-{end.attempt}")
+        data = await self._store.get(f"tasks/{end.task_id}/result-{end.attempt}")
         if data is None or end.stats is None:
             raise _expired(end)
         return JobResult(data, end.stats)
 
     async def result_stream(self, end: TaskEnd) -> tuple[int, AsyncIterator[bytes]]:
         """The size of the result, and its bytes in pieces; for readers that must not hold it."""
-        try:
-            found = await obstore.get_async(self._store, f"tasks/{end.task_id}/result-{end.attempt}")
-        except FileNotFoundError:
-            raise _expired(end) from None
-        return found.meta["size"], _pieces(found)
+        found = await self._store.stream(f"tasks/{end.task_id}/result-{end.attempt}")
+        if found is None:
+            raise _expired(end)
+        return found
 
     async def create_end(self, end: TaskEnd) -> bool:
         """Publish the end; False when the task has ended already (the first end stands)."""
-        return await self._create(f"tasks/{end.task_id}/end.json", _END.dump_json(end))
+        return await self._store.create(f"tasks/{end.task_id}/end.json", _END.dump_json(end))
 
     async def end(self, task_id: str) -> TaskEnd | None:
-        data = await self._get(f"tasks/{task_id}/end.json")
+        data = await self._store.get(f"tasks/{task_id}/end.json")
         return None if data is None else _END.validate_json(data)
 
     # -- callbacks ---------------------------------------------------------------------------------------------------
@@ -170,89 +151,54 @@ class TaskArchive:
     async def add_delivery(self, subject: str, delivery: Delivery) -> None:
         """``subject``: ``tasks/<id>`` or ``batches/<id>``."""
         path = f"{subject}/deliveries/{delivery.number:04}.json"
-        await obstore.put_async(self._store, path, _DELIVERY.dump_json(delivery))
+        await self._store.put(path, _DELIVERY.dump_json(delivery))
 
     async def deliveries(self, subject: str) -> list[Delivery]:
         paths = sorted([file.path async for file in self.files(f"{subject}/deliveries")])
-        found = [await self._get(path) for path in paths]
+        found = [await self._store.get(path) for path in paths]
         return [_DELIVERY.validate_json(data) for data in found if data is not None]
 
     # -- what is to be done, and by whom -----------------------------------------------------------------------------
 
     async def add_todo(self, kind: Todo, name: str) -> None:
-        await obstore.put_async(self._store, f"todo/{kind}/{name}", b"{}")
+        await self._store.put(f"todo/{kind}/{name}", b"{}")
 
     async def todo(self, kind: Todo) -> dict[str, StoredFile]:
         return {file.path.rsplit("/", 1)[1]: file async for file in self.files(f"todo/{kind}")}
 
     async def done(self, kind: Todo, name: str) -> None:
-        await self._delete([f"todo/{kind}/{name}"])
+        await self._store.delete([f"todo/{kind}/{name}"])
 
     async def put_owner(self, owner: str, note: bytes) -> None:
-        await obstore.put_async(self._store, f"owners/{owner}.json", note)
+        await self._store.put(f"owners/{owner}.json", note)
 
     async def owners(self) -> dict[str, dict[str, Any]]:
         """The newest heartbeat of every tracker that uses this archive."""
         found = {}
         for path in [file.path async for file in self.files("owners")]:
-            data = await self._get(path)
+            data = await self._store.get(path)
             if data:
                 found[path.rsplit("/", 1)[1].removesuffix(".json")] = json.loads(data)
         return found
 
     async def delete_owner(self, owner: str) -> None:
-        await self._delete([f"owners/{owner}.json"])
+        await self._store.delete([f"owners/{owner}.json"])
 
     # -- all of it ---------------------------------------------------------------------------------------------------
 
-    async def files(self, prefix: str) -> AsyncIterator[StoredFile]:
+    def files(self, prefix: str) -> AsyncIterator[StoredFile]:
         """Everything below a prefix, in pages."""
-        async for page in obstore.list(self._store, prefix=prefix, chunk_size=1000):
-            for item in page:
-                yield StoredFile(item["path"], item["size"], item["last_modified"].timestamp())
+        return self._store.files(prefix)
 
     async def delete_prefix(self, prefix: str) -> None:
-        await self._delete([file.path async for file in self.files(prefix)])
+        await self._store.delete([file.path async for file in self.files(prefix)])
 
     async def delete_paths(self, paths: Sequence[str]) -> None:
-        await self._delete(paths)
-
-    async def _delete(self, paths: Sequence[str]) -> None:
-        if not paths:
-            return
-        try:
-            await obstore.delete_async(self._store, list(paths))
-        except FileNotFoundError:  # another tracker was quicker; a directory minds, an object store does not
-            for path in paths:
-                await self._delete_one(path)
-
-    async def _delete_one(self, path: str) -> None:
-        try:
-            await obstore.delete_async(self._store, path)
-        except FileNotFoundError:
-            return
-
-    async def _get(self, path: str) -> bytes | None:
-        try:
-            return bytes(await (await obstore.get_async(self._store, path)).bytes_async())
-        except FileNotFoundError:
-            return None
-
-    async def _create(self, path: str, data: bytes) -> bool:
-        try:
-            await obstore.put_async(self._store, path, data, mode="create")
-        except AlreadyExistsError:
-            return False
-        return True
+        await self._store.delete(paths)
 
 
 def _input_folder(task_id: str, digest: str) -> str:
     return f"tasks/{task_id}/input-{digest[:_DIGEST_CHARS]}"
-
-
-async def _pieces(found: "GetResult") -> AsyncIterator[bytes]:
-    async for piece in found.stream(min_chunk_size=1_048_576):
-        yield bytes(piece)
 
 
 def _expired(end: TaskEnd) -> ResultExpired:

@@ -14,6 +14,7 @@ from deployments.protocol import TaskEnd
 from deployments.task_archive import TaskArchive, TaskRecord
 from deployments.task_table import TaskEntry, TaskTable
 from deployments.tasks import TaskStatus
+from models.errors import TextRemovalError
 
 log = logging.getLogger("ray.serve")
 
@@ -33,6 +34,22 @@ class Background:
         self.tasks.add(task)
         task.add_done_callback(self._ended)
         return task
+
+    def repeat(self, step: Callable[[], Coroutine[Any, Any, None]], every_s: float) -> None:
+        """A step again and again. One that fails, as while the archive is away, is logged, and is not the last."""
+
+        async def loop() -> None:
+            while True:
+                try:
+                    await step()
+                except TextRemovalError as error:
+                    log.warning("background work put off", extra={"step": step.__qualname__, "why": error.message})
+                # A process border: nobody awaits this, and without it the service would stand still unnoticed.
+                except Exception:
+                    log.exception("background work failed; it is tried again", extra={"step": step.__qualname__})
+                await asyncio.sleep(every_s)
+
+        self.spawn(loop())
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self.tasks.discard(task)
@@ -135,7 +152,9 @@ class TaskLife:
             end = replace(end, owner=self.owner)
             ours = await self.archive.create_end(end)
             if not ours:
-                end = await self.archive.end(entry.task_id) or end
+                # The same as ours: the write was repeated, because its answer got lost.
+                written = await self.archive.end(entry.task_id) or end
+                end, ours = written, written == end
             self.table.finish(entry, end)
         self._ending.pop(entry.task_id, None)
         log.info("task ended", extra={"task_id": end.task_id, "status": end.status.value, "attempt": end.attempt})

@@ -44,6 +44,10 @@ class TaskEntry:
     def task_id(self) -> str:
         return self.snapshot.task_id
 
+    @property
+    def ended(self) -> bool:
+        return self.snapshot.status.is_terminal
+
 
 class TaskTable:
     """Tasks by id, in the order of their last change; a waiter is woken by any change."""

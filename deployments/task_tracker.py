@@ -8,6 +8,8 @@ is the replica's ``finish``; the reply of the dispatched call is only a hint tha
 import asyncio
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from deployments import diagnostics
@@ -68,6 +70,8 @@ class TaskTracker:
         self._house = Housekeeping(config, self._life, self._attempts, owners)
         self._sweeper = Sweeper(archive, config.retention_s, config.archive_max_bytes)
         self._ready: asyncio.Task[None] | None = None
+        self._promised = 0
+        """Places in the queue of tasks whose records are just being written."""
 
     # -- for ingress -------------------------------------------------------------------------------------------------
 
@@ -83,14 +87,15 @@ class TaskTracker:
         """Accept all tasks of a batch or none. A submission that broke off is completed by repeating it."""
         await self._started()
         known = await self._batches.record(batch.batch_id)
-        if known is None:
-            self._check_room(len(submissions), batch.client)
-            record = BatchRecord(batch, time.time(), self._owner)
-            known = record if await self._archive.create_batch(record) else await self._batches.record(batch.batch_id)
-        if known is None or known.submission.content_sha256 != batch.content_sha256:
-            raise TaskConflict(f"batch_id {batch.batch_id} is in use for other content. Choose another.")
-        self._batches.add(known)
-        new = [(await self._accept(submission, room_checked=True))[1] for submission in submissions]
+        with self._places(len(submissions) if known is None else 0, batch.client):
+            if known is None:
+                record = BatchRecord(batch, time.time(), self._owner)
+                created = await self._archive.create_batch(record)
+                known = record if created else await self._batches.record(batch.batch_id)
+            if known is None or known.submission.content_sha256 != batch.content_sha256:
+                raise TaskConflict(f"batch_id {batch.batch_id} is in use for other content. Choose another.")
+            self._batches.add(known)
+            new = [(await self._accept(submission, room_checked=True))[1] for submission in submissions]
         return await self.batch(batch.batch_id), any(new)
 
     async def snapshot(self, task_id: str) -> TaskSnapshot:
@@ -115,10 +120,8 @@ class TaskTracker:
 
     async def cancel_batch(self, batch_id: str) -> BatchSnapshot:
         """Every task of it that has not ended."""
-        for task in (await self.batch(batch_id)).tasks:
-            entry = self._table.get(task.task_id)
-            if entry is not None and not entry.snapshot.status.is_terminal:
-                await self._cancel(entry)
+        entries = [self._table.get(task.task_id) for task in (await self.batch(batch_id)).tasks]
+        await asyncio.gather(*(self._cancel(entry) for entry in entries if entry and not entry.ended))
         return await self.batch(batch_id)
 
     async def delete(self, task_id: str) -> None:
@@ -198,17 +201,27 @@ class TaskTracker:
         task_id = submission.task_id
         known = await self._life.find(task_id)
         if known is None:
-            if not room_checked:
-                self._check_room(1, submission.client)
-            record = TaskRecord(submission, time.time(), self._owner)
-            if await self._archive.create_record(record):
-                entry = self._table.get(task_id) or self._table.add(record, self._owner)
-                self._attempts.enqueue(entry)
-                return entry, True
+            with self._places(0 if room_checked else 1, submission.client):
+                record = TaskRecord(submission, time.time(), self._owner)
+                if await self._archive.create_record(record):
+                    entry = self._table.get(task_id) or self._table.add(record, self._owner)
+                    self._attempts.enqueue(entry)
+                    return entry, True
             known = await self._life.find(task_id)
         if known is None or known.record.submission.content_sha256 != submission.content_sha256:
             raise TaskConflict(f"task_id {task_id} is in use for other content. Choose another, or leave it out.")
         return known, False
+
+    @contextmanager
+    def _places(self, wanted: int, client: str) -> Iterator[None]:
+        """Keeps places in the queue for tasks while their records are written; 0: they have theirs."""
+        if wanted:
+            self._check_room(wanted, client)
+        self._promised += wanted
+        try:
+            yield
+        finally:
+            self._promised -= wanted
 
     def _check_room(self, wanted: int, client: str) -> None:
         quota = self._config.max_active_per_client
@@ -218,7 +231,7 @@ class TaskTracker:
                 "(MAX_TASKS_PER_CLIENT). Try again when some have ended.",
                 retry_after_s=max(1.0, (self._table.estimated_wait_s(self._slots()) or 10.0) / 2),
             )
-        if self._table.room() < wanted:
+        if self._table.room() - self._promised < wanted:
             raise QueueFull(
                 f"The queue has no room for {wanted} more (at most {self._config.max_queued} tasks wait). "
                 "Try again later.",
@@ -240,33 +253,32 @@ class TaskTracker:
         return self._fleet.size() * self._config.slots_per_replica
 
     async def _started(self) -> None:
-        if self._ready is None:
+        # A start that failed, as while the archive is away, is made again by the next call.
+        if self._ready is None or (self._ready.done() and (self._ready.cancelled() or self._ready.exception())):
             self._ready = self._background.spawn(self._start())
         await asyncio.shield(self._ready)
 
     async def _start(self) -> None:
         await self._house.start()
-        loops = (self._attempts.run(), self._house.run(), self._house.watch_attempts(), self._sweeper.run())
-        for loop in (*loops, self._measure()):
-            self._background.spawn(loop)
+        self._background.spawn(self._attempts.run())
+        self._background.repeat(self._house.look_after, self._config.sync_s)
+        self._background.repeat(self._attempts.reap, min(2.0, self._config.attempt_silence_s / 2))
+        self._background.repeat(self._sweeper.turn, 1.0)
+        self._background.repeat(self._measure, _MEASURE_S)
+        self._background.repeat(self._settle, self._config.sync_s)
         self._background.spawn(self._house.load_history())
-        self._background.spawn(self._settle())
 
     def _process(self) -> dict[str, object]:
         return {key: value for key, value in diagnostics.process("cpu").items() if key != "device_name"}
 
     async def _measure(self) -> None:
-        while True:
-            counts = self._table.counts(self._slots())
-            for status in ("pending", "preparing", "processing"):
-                self._metrics.set("iopaint_tasks", float(getattr(counts, status)), status=status)
-            self._metrics.set("iopaint_queue_limit", float(self._config.max_queued))
-            self._metrics.set("iopaint_replicas", float(self._fleet.size()))
-            await asyncio.sleep(_MEASURE_S)
+        counts = self._table.counts(self._slots())
+        for status in ("pending", "preparing", "processing"):
+            self._metrics.set("iopaint_tasks", float(getattr(counts, status)), status=status)
+        self._metrics.set("iopaint_queue_limit", float(self._config.max_queued))
+        self._metrics.set("iopaint_replicas", float(self._fleet.size()))
 
     async def _settle(self) -> None:
         """Callbacks and batches that a crash, or another tracker's death, left open."""
-        while True:
-            await self._callbacks.sync()
-            await self._batches.sync()
-            await asyncio.sleep(self._config.sync_s)
+        await self._callbacks.sync()
+        await self._batches.sync()

@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
 from rich.table import Table
 
-from deployments.task_archive import TaskArchive, open_store
+from deployments.archive_store import open_store
+from deployments.task_archive import TaskArchive
 from drills.books import Books, Expected, close_books
 from drills.kills import KINDS, Breaker
 from drills.receiver import Receiver

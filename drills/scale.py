@@ -23,8 +23,9 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from deployments.archive_store import open_store
 from deployments.protocol import TaskEnd
-from deployments.task_archive import TaskArchive, TaskRecord, open_store
+from deployments.task_archive import TaskArchive, TaskRecord
 from deployments.tasks import TaskStatus, TaskSubmission
 from drills.kills import PROCESSES
 from drills.traffic import request_body

@@ -7,13 +7,14 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from deployments.actor import connect
+from deployments.archive_store import open_store
 from deployments.callback_policy import CallbackPolicy
 from deployments.config import TrackerConfig
 from deployments.detect_client import DetectClient
 from deployments.inpaint_client import InpaintClient
 from deployments.log_lines import set_up
 from deployments.node_metrics import NodeMetrics
-from deployments.task_archive import TaskArchive, open_store
+from deployments.task_archive import TaskArchive
 from deployments.task_client import TaskClient
 from deployments.user_config import LogLevel, UserConfig
 from ingress.app import create_app

@@ -74,6 +74,7 @@ STATUS: dict[str, int] = {
     "model_unavailable": 503,
     "detector_unavailable": 503,
     "service_unavailable": 503,
+    "archive_unavailable": 503,
     "request_timeout": 504,
 }
 _RETRY_AFTER_S = {429: 5.0, 503: 5.0}

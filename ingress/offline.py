@@ -19,9 +19,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from deployments import offline
+from deployments.archive_store import open_store
 from deployments.config import InpainterConfig
 from deployments.offline import Outcome
-from deployments.task_archive import open_store
 from ingress.builder import inpainter_config
 from ingress.schemas.requests import RegionsRequest
 from ingress.settings import Settings

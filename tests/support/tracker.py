@@ -5,10 +5,11 @@ import contextlib
 import json
 import time
 
+from deployments.archive_store import open_store
 from deployments.config import TrackerConfig
 from deployments.errors import TaskNotFound
 from deployments.protocol import TaskEnd, TaskOrder
-from deployments.task_archive import TaskArchive, open_store
+from deployments.task_archive import TaskArchive
 from deployments.task_tracker import TaskTracker
 from deployments.tasks import BatchSnapshot, BatchSubmission, TaskInput, TaskSnapshot, TaskStatus, TaskSubmission
 from deployments.webhooks import Body

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deployments.archive_store import open_store
 from deployments.config import InpainterConfig
 from deployments.detect_client import LineFinder
 from deployments.engine_room import EngineRoom
 from deployments.inpainter import EngineStuck, Inpainter
 from deployments.protocol import ReplicaReport, TaskEnd, TaskOrder, Verdict
-from deployments.task_archive import TaskArchive, open_store
+from deployments.task_archive import TaskArchive
 from deployments.tasks import TaskInput, TaskStatus
 from models.detect import TextLine
 from models.engine import EngineInfo, Filling, Image, Mask, OnStep, ShouldStop

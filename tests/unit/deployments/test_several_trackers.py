@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from deployments.archive_store import open_store
 from deployments.owners import OwnerBook
-from deployments.task_archive import TaskArchive, open_store
+from deployments.task_archive import TaskArchive
 from deployments.tasks import TaskStatus
 from tests.support.s3 import s3_server
 from tests.support.tracker import Bench

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from deployments.archive_store import open_store
 from deployments.errors import ResultExpired
 from deployments.protocol import TaskEnd
 from deployments.sweeper import Sweeper
-from deployments.task_archive import TaskArchive, TaskRecord, open_store
+from deployments.task_archive import TaskArchive, TaskRecord
 from deployments.tasks import TaskInput, TaskStatus
 from tests.support.tracker import JOB, STATS, submission
 

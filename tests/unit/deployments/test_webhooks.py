@@ -13,12 +13,13 @@ import httpx
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
+from deployments.archive_store import open_store
 from deployments.callback_policy import CallbackPolicy
 from deployments.callbacks import Callbacks
 from deployments.errors import NothingToDeliver
 from deployments.owners import OwnerBook
 from deployments.protocol import TaskEnd
-from deployments.task_archive import TaskArchive, TaskRecord, open_store
+from deployments.task_archive import TaskArchive, TaskRecord
 from deployments.task_life import Background
 from deployments.tasks import TaskStatus
 from deployments.webhooks import WebhookSender, task_body
