@@ -58,7 +58,9 @@ class _Dispatcher:
             await response
             done = True
         except RayTaskError as error:
-            raise error.cause if isinstance(error.cause, ArchiveUnavailable) else error
+            if isinstance(error.cause, ArchiveUnavailable):
+                raise error.cause from None
+            raise
         except RayActorError as error:
             # Serve ends a replica that it scales down or replaces with `ray.kill`; a crash has other words.
             if "ray.kill" in str(error):
