@@ -12,6 +12,7 @@ from ray.serve.handle import DeploymentHandle
 from deployments.archive_store import open_store
 from deployments.attempts import ReplicaDrained
 from deployments.callback_policy import CallbackPolicy
+from deployments.collector import spare_what_is_loaded
 from deployments.config import NAMESPACE, TrackerConfig
 from deployments.errors import ArchiveUnavailable
 from deployments.log_lines import set_up
@@ -35,6 +36,7 @@ class TrackerActor(TaskTracker):
         # The actor's id outlives its restarts, and is another one on every cluster.
         owner = f"{config.version}-{ray.get_runtime_context().get_actor_id()}"
         super().__init__(config, archive, owner, _Dispatcher(config.app_name), sender, RayMetrics())
+        spare_what_is_loaded()
 
 
 class _Dispatcher:

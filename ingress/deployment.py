@@ -9,6 +9,7 @@ from ray.serve.handle import DeploymentHandle
 from deployments.actor import connect
 from deployments.archive_store import open_store
 from deployments.callback_policy import CallbackPolicy
+from deployments.collector import spare_what_is_loaded
 from deployments.config import TrackerConfig
 from deployments.detect_client import DetectClient
 from deployments.inpaint_client import InpaintClient
@@ -50,4 +51,6 @@ class IngressReplica:
         self._log_level.apply(UserConfig.model_validate(user_config))
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        return create_app(self._services, self._config, echo_request_id=False)
+        app = create_app(self._services, self._config, echo_request_id=False)
+        spare_what_is_loaded()
+        return app

@@ -23,6 +23,8 @@ from models.errors import TextRemovalError
 
 _GAP_S = 0.1
 """At most ten rounds of updates a second for each socket."""
+_NEWS_SOON_S = 0.25
+"""News that come at the pace of the repetitions are waited for a little: each of them would be sent twice."""
 _SEND_S = 30.0
 """A client that takes nothing in for so long is gone."""
 _TRY_LATER, _IDLE = 1013, 1001
@@ -92,6 +94,7 @@ class _Session:
         self._watch = watch
         self._own = own
         self._live: dict[str, tuple[TaskSnapshot, float]] = {}
+        """What was last sent of each task, and when it is due again."""
         self._ended: set[str] = set()
         self._subscribed = own is not None
         self._lock = asyncio.Lock()
@@ -184,7 +187,7 @@ class _Session:
         if task_id not in self._ended:
             await self._state(snapshot)
 
-    async def _state(self, snapshot: TaskSnapshot) -> None:
+    async def _state(self, snapshot: TaskSnapshot, wait_s: float = _NEWS_SOON_S) -> None:
         task_id = snapshot.task_id
         if task_id in self._ended:
             return
@@ -196,7 +199,7 @@ class _Session:
             if before is not None and before[0].overall_progress > snapshot.overall_progress:
                 # An attempt that starts over under a tracker that starts over: the work falls back, not the bar.
                 snapshot = replace(snapshot, overall_progress=before[0].overall_progress)
-            self._live[task_id] = (snapshot, time.monotonic())
+            self._live[task_id] = (snapshot, time.monotonic() + snapshot.progress_interval_s + wait_s)
         else:
             return
         await self._put(presenters.progress(snapshot))
@@ -204,13 +207,13 @@ class _Session:
     async def _repeat(self) -> None:
         """The newest state again, with fresh times, for tasks that had no news for their interval."""
         now = time.monotonic()
-        for snapshot, sent_at in list(self._live.values()):
-            if now - sent_at >= snapshot.progress_interval_s:
-                await self._state(snapshot)
+        for snapshot, due_at in list(self._live.values()):
+            if now >= due_at:
+                await self._state(snapshot, 0.0)
 
     def _pause_s(self) -> float:
         now = time.monotonic()
-        due = (sent_at + snapshot.progress_interval_s - now for snapshot, sent_at in self._live.values())
+        due = (due_at - now for _, due_at in self._live.values())
         return max(0.01, min(due, default=self._config.websocket_idle_s))
 
     async def _error(self, text: str) -> None:
