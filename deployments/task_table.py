@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -83,6 +83,10 @@ class TaskTable:
     def active(self) -> list[TaskEntry]:
         """Not ended, oldest first."""
         return [self._entries[task_id] for task_id in self._active]
+
+    def active_of(self, client: str) -> int:
+        """How many of one client have not ended."""
+        return sum(entry.snapshot.client == client for entry in self.active())
 
     def add(self, record: TaskRecord, owner: str) -> TaskEntry:
         """A newly accepted (or rebuilt) task; the caller queues it."""
@@ -254,8 +258,9 @@ class TaskTable:
         """Of all clients, or of one."""
         by_status, active = self._by_status, tuple(self._active)
         if client is not None:
-            own = [entry.snapshot for entry in self._entries.values() if entry.record.submission.client == client]
-            by_status = {status: sum(one.status is status for one in own) for status in TaskStatus}
+            own = (entry.snapshot for entry in self._entries.values())
+            counted = Counter(one.status for one in own if one.client == client)
+            by_status = {status: counted[status] for status in TaskStatus}
             active = tuple(task_id for task_id in active if self._entries[task_id].snapshot.client == client)
         return TaskCounts(
             **{status.value: count for status, count in by_status.items()},
@@ -269,6 +274,10 @@ class TaskTable:
         if not self._task_seconds:
             return None
         return round(self._task_seconds * (1 + len(self._active) / max(1, slots)), 3)
+
+    def freed_in_s(self, places: int, slots: int) -> float:
+        """Seconds until so many waiting tasks have begun, from the measured time per task; 10 before the first."""
+        return max(1.0, self._task_seconds * places / max(1, slots)) if self._task_seconds else 10.0
 
     def _publish(self, entry: TaskEntry, snapshot: TaskSnapshot, *, news: bool = True) -> None:
         self._version += 1

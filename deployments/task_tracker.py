@@ -225,17 +225,17 @@ class TaskTracker:
 
     def _check_room(self, wanted: int, client: str) -> None:
         quota = self._config.max_active_per_client
-        if quota and self._table.counts(0, client).active + wanted > quota:
+        if quota and self._table.active_of(client) + wanted > quota:
             raise QueueFull(
                 f"There is no room for {wanted} more: at most {quota} of your tasks may be waiting or at work "
                 "(MAX_TASKS_PER_CLIENT). Try again when some have ended.",
-                retry_after_s=max(1.0, (self._table.estimated_wait_s(self._slots()) or 10.0) / 2),
+                retry_after_s=self._table.freed_in_s(wanted, self._slots()),
             )
         if self._table.room() - self._promised < wanted:
             raise QueueFull(
                 f"The queue has no room for {wanted} more (at most {self._config.max_queued} tasks wait). "
                 "Try again later.",
-                retry_after_s=max(1.0, (self._table.estimated_wait_s(self._slots()) or 10.0) / 2),
+                retry_after_s=self._table.freed_in_s(wanted, self._slots()),
             )
 
     async def _cancel(self, entry: TaskEntry) -> None:

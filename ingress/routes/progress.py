@@ -25,6 +25,7 @@ _GAP_S = 0.1
 """At most ten rounds of updates a second for each socket."""
 _NEWS_SOON_S = 0.25
 """News that come at the pace of the repetitions are waited for a little: each of them would be sent twice."""
+_ENDS_KNOWN = 10_000
 _SEND_S = 30.0
 """A client that takes nothing in for so long is gone."""
 _TRY_LATER, _IDLE = 1013, 1001
@@ -95,7 +96,8 @@ class _Session:
         self._own = own
         self._live: dict[str, tuple[TaskSnapshot, float]] = {}
         """What was last sent of each task, and when it is due again."""
-        self._ended: set[str] = set()
+        self._ended: dict[str, None] = {}
+        """Whose end was sent, the latest last. A socket that stays for weeks need not know all of them."""
         self._subscribed = own is not None
         self._lock = asyncio.Lock()
 
@@ -161,7 +163,7 @@ class _Session:
             self._watch.follow_all(False)
             self._live.clear()
         await self._put(presenters.message("task_subscribed", task_id=task_id))
-        self._ended.discard(task_id)  # who subscribes again is told the end again
+        self._ended.pop(task_id, None)  # who subscribes again is told the end again
         self._watch.add(task_id)
 
     async def _unsubscribe(self, task_id: str) -> None:
@@ -192,7 +194,9 @@ class _Session:
         if task_id in self._ended:
             return
         if snapshot.status.is_terminal:
-            self._ended.add(task_id)
+            self._ended[task_id] = None
+            if len(self._ended) > _ENDS_KNOWN:
+                del self._ended[next(iter(self._ended))]
             self._live.pop(task_id, None)
         elif snapshot.enable_progress:
             before = self._live.get(task_id)

@@ -113,6 +113,22 @@ async def test_the_queue_is_bounded(tmp_path: Path) -> None:
     await bench.close()
 
 
+async def test_the_time_to_come_again_follows_the_measured_rate(tmp_path: Path) -> None:
+    bench = Bench(str(tmp_path), max_queued=1)
+    await bench.submit("first")
+    order, reply = await bench.order()
+    now = time.time()  # it worked for eight seconds
+    await bench.tracker.finish(TaskEnd("first", TaskStatus.COMPLETED, order.attempt, now, now - 8))
+    reply.set_result(None)
+    for number in range(3):  # two are out at replicas, one waits
+        await bench.submit(f"t{number}")
+        await asyncio.sleep(0.05)
+    with pytest.raises(QueueFull) as caught:
+        await bench.submit("one-more")
+    assert caught.value.details["retry_after_s"] == pytest.approx(8, abs=0.1)  # one place, one at work at a time
+    await bench.close()
+
+
 async def test_a_new_tracker_finds_everything_in_the_archive(tmp_path: Path) -> None:
     first = Bench(str(tmp_path))
     await first.submit("done")
