@@ -54,11 +54,11 @@ ENV PATH=/app/.venv/bin:$PATH \
     # Baked weights lie where no volume hides them: IOPaint's cache, searched after MODEL_DIR.
     TORCH_HOME=/opt/torch \
     HF_HOME=/root/.cache/huggingface \
-    # One container is one cluster of its own; KubeRay sets tokens where it wants them.
-    RAY_AUTH_MODE=disabled \
     # What reads `docker logs` gets an object a line.
     LOG_FORMAT=json \
     RAY_USAGE_STATS_ENABLED=0 \
+    # In every HTTP proxy, KubeRay's too: deadlines and bounds that Serve's own lacks.
+    RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH=ingress.edge:guard \
     # Docker gives 64 MB of /dev/shm unless told otherwise: larger pictures pass through /tmp, which is slower but works.
     RAY_OBJECT_STORE_ALLOW_SLOW_STORAGE=1 \
     RAY_DEFAULT_OBJECT_STORE_MAX_MEMORY_BYTES=2000000000

@@ -1,6 +1,7 @@
 """`scripts/serve [CONFIG]`: checks the settings, starts `serve run`, says what happens, ends it cleanly."""
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from pydantic import ValidationError
 from ingress.json_lines import as_object
 from ingress.settings import Settings
 
+EDGE_VARIABLE, EDGE = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH", "ingress.edge:guard"
 _SECRETS = frozenset({"API_KEYS", "CALLBACK_SECRET"})
 _CONFIG = Path(__file__).parent.parent / "serve_config.yaml"
 
@@ -121,12 +123,18 @@ def _rendered(path: Path, settings: Settings, folder: Path) -> Path:
 
 
 def _environment() -> dict[str, str]:
-    """For the child: no statistics sent, a cluster of its own without tokens unless the operator says otherwise.
+    """For the child: no statistics sent, a cluster of its own that only it can talk to, unless the operator says
+    otherwise. Ray's ports run code for whoever reaches them: they listen on the loopback interface only, and ask for a
+    token that nobody else has.
 
     Without ``local`` Ray joins whatever cluster was last started on this machine, even one that is gone by now.
     """
     defaults = {
-        "RAY_ADDRESS": "local", "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled", "RAY_DEDUP_LOGS": "0",
+        "RAY_ADDRESS": "local", "RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0",
+        "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        # Ray's name for "a node that others may join"; without it every port of Ray binds 127.0.0.1.
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        EDGE_VARIABLE: EDGE,
     }  # fmt: skip
     root = str(_CONFIG.parent)
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))

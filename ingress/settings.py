@@ -70,9 +70,16 @@ class Settings(BaseSettings):
     max_websockets_per_client: int = Field(
         200, ge=1, description="WebSockets of one key (or address) on one ingress replica."
     )
+    max_concurrent_calls: int = Field(
+        256,
+        ge=1,
+        description="Calls with work in progress at one HTTP proxy; one more is 503 before it is read.",
+    )
     request_timeout: float = Field(300, gt=0, description="Seconds after which a synchronous call ends with 504.")
     upload_idle_timeout: float = Field(
-        30, gt=0, description="Seconds without a byte of an announced body after which the call ends with 408."
+        30,
+        gt=0,
+        description="Seconds for all headers of a request, without a byte of its body (408), or of a stalled reader.",
     )
     log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING, ERROR or CRITICAL.")
     log_format: Literal["text", "json"] = Field(

@@ -1,0 +1,137 @@
+"""What runs in Serve's HTTP proxy, before anything else of ours: ``guard``, named by
+``RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH`` (a door that Serve keeps for middleware; scripts/serve, the image and the
+manifests set it). The proxy reads bodies and queues calls before the application sees either, so what has to cost
+nothing under overload, and what concerns connections, is decided here.
+"""
+
+import json
+import logging
+import re
+import resource
+import time
+import uuid
+
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http import auto
+
+from ingress.connections import ConnectionLimits, GuardedProtocol
+from ingress.settings import Settings
+
+log = logging.getLogger("ray.serve")
+
+_STEERING = frozenset(
+    {b"x_request_timeout_seconds", b"x_request_disconnect_disabled", b"serve_multiplexed_model_id", b"x_session_id"}
+)
+"""By which Serve lets a client lift its own timeout, go on after it left, choose replicas. ``-`` counts as ``_``."""
+_SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_RESERVED_FILES = 256
+"""Of the process, for other things than clients' connections."""
+_RETRY_AFTER_S = 2
+_LOG_EVERY_S = 10.0
+_OWN_ERRORS = {
+    408: (504, "request_timeout", "The call took too long."),
+    404: (503, "service_unavailable", "The service is starting or stopping. Try again in a moment."),
+    429: (429, "queue_full", "Too many calls are waiting. Try again in a moment."),
+    503: (503, "service_unavailable", "No replica is free. Try again in a moment."),
+}
+"""Serve's answers, in the one shape that errors have. Anything else is a 500."""
+_BUG = (500, "internal_error", "An internal error occurred. The request id ties it to the logs.")
+
+
+def guard() -> list[Middleware]:
+    """Called once in each proxy, before it listens."""
+    settings = Settings.model_validate({})
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    limits = ConnectionLimits(settings.upload_idle_timeout, max(64, files - _RESERVED_FILES))
+    auto.AutoHTTPProtocol = type("Guarded", (GuardedProtocol,), {"limits": limits})
+    return [Middleware(Edge, max_calls=settings.max_concurrent_calls)]
+
+
+class Edge:
+    """Plain ASGI: drops headers that steer Serve, refuses calls beyond ``max_calls`` before their bodies are read, and
+    gives Serve's own errors the shape of ours, without what they say of the inside."""
+
+    def __init__(self, app: ASGIApp, max_calls: int) -> None:
+        self._app = app
+        self._max_calls = max_calls
+        self._calls = 0
+        self._refused, self._logged_at = 0, 0.0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        request_id = _clean(scope)
+        if scope["type"] == "websocket" or scope["path"].startswith("/-/"):
+            await self._app(scope, receive, send)
+            return
+        answer = _Answer(send, request_id)
+        if not _is_work(scope):
+            await self._app(scope, receive, answer.send)
+        elif self._calls >= self._max_calls:
+            self._note_refusal()
+            await answer.error(503, "service_unavailable", "Too many calls are in progress. Try again in a moment.")
+        else:
+            self._calls += 1
+            try:
+                await self._app(scope, receive, answer.send)
+            finally:
+                self._calls -= 1
+
+    def _note_refusal(self) -> None:
+        """Under overload a line for each would be a load itself."""
+        self._refused += 1
+        if time.monotonic() - self._logged_at > _LOG_EVERY_S:
+            log.warning(f"{self._refused} calls refused: {self._max_calls} are in progress (MAX_CONCURRENT_CALLS)")
+            self._refused, self._logged_at = 0, time.monotonic()
+
+
+class _Answer:
+    def __init__(self, send: Send, request_id: bytes) -> None:
+        self._send = send
+        self._request_id = request_id
+        self._replaced = False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] >= 400:
+            headers = {name.lower(): value for name, value in message.get("headers", [])}
+            if not headers.get(b"content-type", b"").startswith(b"application/json"):
+                self._replaced = True
+                await self.error(*_OWN_ERRORS.get(message["status"], _BUG))
+        if not self._replaced:
+            await self._send(message)
+
+    async def error(self, status: int, code: str, detail: str) -> None:
+        body = json.dumps({"detail": detail, "error": code, "request_id": self._request_id.decode()}).encode()
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"x-request-id", self._request_id),
+            # Scripts of any page may read a refusal: it says nothing of anybody.
+            (b"access-control-allow-origin", b"*"),
+            (b"access-control-expose-headers", b"Retry-After, X-Request-ID"),
+        ]
+        if status in (429, 503):
+            headers.append((b"retry-after", str(_RETRY_AFTER_S).encode()))
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body})
+
+
+def _clean(scope: Scope) -> bytes:
+    """Takes out what steers Serve; gives the request id, which is the client's where it is a sane one."""
+    kept, request_id = [], b""
+    for name, value in scope["headers"]:
+        if name.lower().replace(b"-", b"_") in _STEERING:
+            continue
+        if name.lower() == b"x-request-id":
+            request_id = value if _SAFE_ID.fullmatch(value) else b""
+        else:
+            kept.append((name, value))
+    request_id = request_id or uuid.uuid4().hex.encode()
+    scope["headers"] = [*kept, (b"x-request-id", request_id)]
+    return request_id
+
+
+def _is_work(scope: Scope) -> bool:
+    return scope["method"] == "POST" and "/cancel-" not in scope["path"]
