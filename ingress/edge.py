@@ -35,7 +35,9 @@ _OWN_ERRORS = {
     429: (429, "queue_full", "Too many calls are waiting. Try again in a moment."),
     503: (503, "service_unavailable", "No replica is free. Try again in a moment."),
 }
-"""Serve's answers, in the one shape that errors have. Anything else is a 500."""
+"""Serve's answers, in the one shape that errors have. What else it says is a 500."""
+_NO_APPLICATION = b"/-/routes"
+"""In Serve's 404 while it knows no application."""
 _BUG = (500, "internal_error", "An internal error occurred. The request id ties it to the logs.")
 
 
@@ -91,15 +93,22 @@ class _Answer:
     def __init__(self, send: Send, request_id: bytes) -> None:
         self._send = send
         self._request_id = request_id
+        self._held: Message | None = None
         self._replaced = False
 
     async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start" and message["status"] >= 400:
-            headers = {name.lower(): value for name, value in message.get("headers", [])}
-            if not headers.get(b"content-type", b"").startswith(b"application/json"):
+        if message["type"] == "http.response.start" and _may_be_serves(message):
+            self._held = message
+        elif self._held is not None:
+            start, self._held = self._held, None
+            status: int = start["status"]
+            if status == 404 and _NO_APPLICATION not in message.get("body", b""):
+                await self._send(start)
+                await self._send(message)
+            else:
                 self._replaced = True
-                await self.error(*_OWN_ERRORS.get(message["status"], _BUG))
-        if not self._replaced:
+                await self.error(*_OWN_ERRORS.get(status, _BUG))
+        elif not self._replaced:
             await self._send(message)
 
     async def error(self, status: int, code: str, detail: str) -> None:
@@ -116,6 +125,13 @@ class _Answer:
             headers.append((b"retry-after", str(_RETRY_AFTER_S).encode()))
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
+
+
+def _may_be_serves(start: Message) -> bool:
+    """The application's own errors are JSON, but for what its framework says of static files."""
+    status: int = start["status"]
+    kind = next((value for name, value in start.get("headers", []) if name.lower() == b"content-type"), b"")
+    return (status in _OWN_ERRORS or status >= 500) and not kind.startswith(b"application/json")
 
 
 def _clean(scope: Scope) -> bytes:

@@ -49,6 +49,8 @@ class App:
             status, body, kind = 413, b'{"detail": "too large"}', "application/json"
         elif path == "/bug":
             status, body = 500, b'File "/home/secret.py", line 3, in inside'
+        elif path == "/no-file":
+            status, body = 404, b"Not Found"
         elif path == "/no-application":
             status, body = 404, b"Path '/x' not found. Ping http://.../-/routes for available routes."
         headers = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode())]
@@ -232,6 +234,12 @@ async def test_serves_own_errors_have_our_shape_and_say_nothing(
     assert (said["error"], said["request_id"]) == (error, "mine-1")
     assert b"secret" not in answer
     assert b"/-/" not in answer
+
+
+async def test_the_applications_own_errors_stay(server: Server) -> None:
+    answer = await server.ask(b"GET /no-file HTTP/1.1\r\nConnection: close\r\n\r\n")
+    assert b" 404 " in answer
+    assert answer.endswith(b"Not Found")
 
 
 async def test_large_and_compressed_messages(server: Server) -> None:
