@@ -12,6 +12,7 @@ from deployments.errors import ServiceUnavailable
 from ingress.limits import BodyLimit
 from tests.api.test_rest import BODY, REGION, Api
 from tests.support.fakes import config
+from tests.support.pictures import b64, encoded, photo
 
 JSON = {"content-type": "application/json"}
 
@@ -32,6 +33,31 @@ def test_json_depth() -> None:
     post = api.client.post
     assert post("/api/v1/inpaint-regions", content=nested(most), headers=JSON).status_code == 200
     assert post("/api/v1/inpaint-regions", content=nested(most + 1), headers=JSON).status_code == 400
+
+
+def test_items_of_a_batch() -> None:
+    api = Api()
+    most = limits(api)["max_batch_items"]
+    small = {"image": b64(encoded(photo(8, 8))), "regions": [{"x": 1, "y": 1, "width": 4, "height": 4}]}
+    assert api.post("inpaint-batch", {"items": [small] * most}).status_code == 202
+    assert api.post("inpaint-batch", {"items": [small] * (most + 1)}).status_code == 422
+
+
+def padded(body: dict[str, Any], size: int) -> bytes:
+    text = json.dumps(body).encode()
+    return text + b" " * (size - len(text))
+
+
+def test_bodies_at_their_limit_and_one_above() -> None:
+    api = Api(max_file_size=10_000_000, max_batch_bytes=200_000)
+    calls = {
+        "inpaint-regions": (limits(api)["max_body_size"], BODY, 200),
+        "inpaint-batch": (limits(api)["max_batch_body_size"], {"items": [BODY]}, 202),
+    }
+    for path, (most, body, status) in calls.items():
+        for size, expected in ((most, status), (most + 1, 413)):
+            response = api.client.post(f"/api/v1/{path}", content=padded(body, size), headers=JSON)
+            assert response.status_code == expected, f"{path}: {size}"
 
 
 def polygon(points: int) -> dict[str, Any]:
