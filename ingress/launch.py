@@ -104,7 +104,7 @@ def _announce(settings: Settings, before: str, say: _Voice) -> str:
     if not isinstance(state, dict) or "status" not in state:
         return before
     if health.status_code == 200:
-        for sentence in state["degraded"]:
+        for sentence in state.get("degraded", ()):  # with keys on, strangers are not told
             say(f"Note: {sentence}")
         say(f"Ready. API: {base}/api/v1  Documentation: {base}/docs  Health: {base}/api/v1/health")
         return "ready"
