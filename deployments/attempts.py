@@ -44,6 +44,8 @@ class Attempts:
         self._slots = slots
         self._calls: dict[str, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
+        self._looked_at = 0.0
+        """Monotonic seconds of the last look at who is silent."""
 
     def enqueue(self, entry: TaskEntry) -> None:
         if entry.running or entry.task_id in self._calls:
@@ -84,7 +86,11 @@ class Attempts:
 
     async def reap(self) -> None:
         """Attempts that nobody has heard of for too long are lost, whatever became of their calls."""
-        oldest = time.monotonic() - self._config.attempt_silence_s
+        now, looked_at = time.monotonic(), self._looked_at
+        self._looked_at = now
+        if now - looked_at > self._config.attempt_silence_s / 2:
+            return  # it was this process that stood still: the heartbeats of that time are yet to be read
+        oldest = now - self._config.attempt_silence_s
         silent = [entry for entry in self.running() if entry.begun and entry.heard_at < oldest]
         for entry in silent:
             self.stop(entry.task_id)

@@ -6,6 +6,8 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 from deployments.errors import NothingToDeliver
 from deployments.metrics import Metrics, NoMetrics
@@ -21,6 +23,8 @@ log = logging.getLogger("ray.serve")
 _FIRST_WAIT_S = 1.0
 _LONGEST_WAIT_S = 900.0
 _AT_ONCE = 32
+_AT_ONCE_PER_HOST = 8
+"""Fewer than in all: a receiver that takes no answer for its thirty seconds holds up its own callbacks only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ class Callbacks:
         self._metrics = metrics or NoMetrics()
         self._active: dict[str, asyncio.Event] = {}
         self._gate = asyncio.Semaphore(_AT_ONCE)
+        self._host_gates: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     def task_ended(self, record: TaskRecord, end: TaskEnd) -> None:
         url = record.submission.callback_url
@@ -109,7 +114,7 @@ class Callbacks:
     async def _try(self, message: Message, number: int, before: int) -> None:
         """From delivery ``number`` on; ``before`` of them belong to an earlier round."""
         while True:
-            async with self._gate:
+            async with self._gate_of(message.url), self._gate:
                 taken, answer = await self._sender(message.url, f"msg_{message.name}", await message.body())
             tries = number - before
             wait_s = min(_LONGEST_WAIT_S, self._first_wait_s * 2.0 ** (tries - 1)) * random.uniform(0.8, 1.2)
@@ -125,6 +130,10 @@ class Callbacks:
             log.warning("callback not taken", extra={"about": message.subject, "why": answer, "again_in_s": wait_s})
             await self._wait(message, wait_s)
             number += 1
+
+    def _gate_of(self, url: str) -> asyncio.Semaphore:
+        """Kept only while somebody holds it or waits for it."""
+        return self._host_gates.setdefault(urlsplit(url).netloc, asyncio.Semaphore(_AT_ONCE_PER_HOST))
 
     async def _wait(self, message: Message, wait_s: float) -> None:
         wake = self._active[message.subject]

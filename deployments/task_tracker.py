@@ -262,7 +262,7 @@ class TaskTracker:
         await self._house.start()
         self._background.spawn(self._attempts.run())
         self._background.repeat(self._house.look_after, self._config.sync_s)
-        self._background.repeat(self._attempts.reap, min(2.0, self._config.attempt_silence_s / 2))
+        self._background.repeat(self._attempts.reap, min(2.0, self._config.attempt_silence_s / 5))
         self._background.repeat(self._sweeper.turn, 1.0)
         self._background.repeat(self._measure, _MEASURE_S)
         self._background.repeat(self._settle, self._config.sync_s)

@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,7 +18,9 @@ PROCESSES = {
     "proxy": "ray::ProxyActor",
     "controller": "ray::ServeController",
 }
-KINDS = (*PROCESSES, "node", "restart")
+KINDS = (*PROCESSES, "node", "restart", "pause")
+_PAUSE_S = 15.0
+"""Longer than a running attempt may be silent."""
 
 
 class Breaker:
@@ -38,6 +41,8 @@ class Breaker:
         elif kind == "restart":
             self.service.stop()
             self._again()
+        elif kind == "pause":
+            self._pause()
         else:
             # One replica of the model, but every one of the ingress: the harder of the cases each.
             found = self.service.named(PROCESSES[kind])
@@ -48,6 +53,14 @@ class Breaker:
                 return f"{kind}: not there"
         self.done[kind] += 1
         return kind
+
+    def _pause(self) -> None:
+        """The tracker stands still, as in a machine that swaps or is moved, and goes on."""
+        for pid in self.service.named(PROCESSES["tracker"]):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+                time.sleep(_PAUSE_S)
+                os.kill(pid, signal.SIGCONT)
 
     def _again(self) -> None:
         self.service = self._make()

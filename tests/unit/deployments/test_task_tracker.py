@@ -214,6 +214,22 @@ async def test_an_attempt_that_falls_silent_is_tried_again(tmp_path: Path) -> No
     await bench.close()
 
 
+async def test_a_tracker_that_stood_still_reads_the_heartbeats_before_it_judges(tmp_path: Path) -> None:
+    bench = Bench(str(tmp_path), attempt_silence_s=0.5)
+    await bench.submit("a")
+    order, _ = await bench.order()
+    await bench.tracker.begin(order)
+    await asyncio.sleep(0.3)
+    time.sleep(1.0)  # noqa: ASYNC251 -- as if stopped: nothing is read all the while
+    await asyncio.sleep(0.05)
+    assert await bench.tracker.begin(order) is Verdict.CONTINUE
+    await asyncio.sleep(0.3)
+    entry = bench.tracker._table.get("a")
+    assert entry is not None
+    assert (entry.attempt, entry.deaths) == (1, 0)
+    await bench.close()
+
+
 async def test_a_task_waiting_for_a_replica_is_not_silent(tmp_path: Path) -> None:
     bench = Bench(str(tmp_path), attempt_silence_s=0.1)
     await bench.submit("a")

@@ -22,8 +22,8 @@ from deployments.protocol import TaskEnd
 from deployments.task_archive import TaskArchive, TaskRecord
 from deployments.task_life import Background
 from deployments.tasks import TaskStatus
-from deployments.webhooks import WebhookSender, task_body
-from tests.support.tracker import STATS, submission
+from deployments.webhooks import Body, WebhookSender, task_body
+from tests.support.tracker import STATS, Bench, submission
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of twenty-four.").decode()
 
@@ -52,7 +52,7 @@ class _Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     server = Receiver()
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     yield server
     server.shutdown()
@@ -170,3 +170,26 @@ async def test_an_expired_result_is_said(tmp_path: Path, receiver: Receiver) -> 
     payload = json.loads(b"".join([piece async for piece in body.pieces()]))
     assert payload["image_data"] is None
     assert "retention" in payload["error_message"]
+
+
+class _SlowForOne(Bench):
+    """The receiver ``slow.example`` never answers."""
+
+    async def _send(self, url: str, message_id: str, body: Body) -> tuple[bool, str]:
+        if "slow" in url:
+            await asyncio.sleep(3600)
+        return await super()._send(url, message_id, body)
+
+
+async def test_a_receiver_that_does_not_answer_holds_up_nobody_elses_callbacks(tmp_path: Path) -> None:
+    bench = _SlowForOne(str(tmp_path))
+    await asyncio.gather(*(bench.submit(f"slow-{n}", callback="http://slow.example/") for n in range(40)))
+    await bench.submit("quick", callback="http://quick.example/")
+    for task_id in (*(f"slow-{n}" for n in range(40)), "quick"):
+        await bench.tracker.cancel(task_id)
+    for _ in range(500):
+        if bench.sent:
+            break
+        await asyncio.sleep(0.02)
+    assert [message["id"] for message in bench.sent] == ["msg_quick"]
+    await bench.close()
