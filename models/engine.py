@@ -28,6 +28,8 @@ class EngineInfo:
     weights_sha256: str | None = None
     notes: tuple[str, ...] = ()
     """Sentences about what is not as configured, e.g. a model that had to move from mps to the CPU."""
+    precision: str | None = None
+    """Of its arithmetic, such as bfloat16; None where it makes no difference."""
 
 
 @dataclass(frozen=True, slots=True)

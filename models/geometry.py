@@ -41,6 +41,14 @@ class Box:
     def moved(self, across: int, down: int) -> Self:
         return type(self)(self.left + across, self.top + down, self.right + across, self.bottom + down)
 
+    def overlaps(self, other: Self) -> bool:
+        return (
+            self.left < other.right
+            and other.left < self.right
+            and self.top < other.bottom
+            and other.top < self.bottom
+        )
+
     def union(self, other: Self) -> Self:
         return type(self)(
             min(self.left, other.left),

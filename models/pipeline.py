@@ -9,13 +9,15 @@ import cv2
 import numpy as np
 
 from models import blending, codec
-from models.crops import Plan, Window, plan
+from models.costs import costs_of
+from models.crops import plan
 from models.engine import Filling, Image, InpaintEngine, Mask, ShouldStop
 from models.errors import WorkCancelled
 from models.geometry import Box
 from models.job import DiffusionOptions, FillReport, InpaintJob, JobResult, JobStats
 from models.masks import region_covers
 from models.regions import RegionMasks
+from models.windows import Plan, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def process(
         else:
             array, boxes = codec.decode_mask(mask or b"", width=width, height=height, max_pixels=max_pixels), []
             masks = RegionMasks(decoded.rgb, [], job.masking)
-        planned = plan(array, job.hd, max_window_px)
+        planned = plan(array, job.hd, max_window_px, costs_of(engine.info))
     _checkpoint(should_stop)
     on_progress(ProgressEvent("masking", 1, 1, regions_total=len(boxes)))
     # Nothing done yet, but how much there is to do is known from here on.
@@ -108,7 +110,7 @@ def _until_erased(
     """Passes with wider masks where text is still seen: what was filled, and all that was masked."""
     while (wider := masks.judge(filled.image)) is not None:
         # Few regions and seldom: the units of these passes were not announced, and are not counted.
-        planned = plan(wider, job.hd, max_window_px)
+        planned = plan(wider, job.hd, max_window_px, costs_of(engine.info))
         more = inpaint_array(filled.image, wider, planned, [], job.diffusion, engine, _unheard, should_stop)
         filled, mask = Filling(more.image, filled.fills + more.fills, filled.notes), mask | wider
     return filled, mask
@@ -128,23 +130,34 @@ def inpaint_array(
     canvas, fills, notes = image.copy(), list[FillReport](), dict[str, None]()
     steps = engine.steps(options)
     total = steps * len(planned.windows)
+    tiled = any(any(window.ramp_px) for window in planned.windows)
     for index, window in enumerate(planned.windows):
         _checkpoint(should_stop)
         before = steps * index
         done_before = _regions_done(regions, planned.windows[index:])
 
         def on_step(done: int, _: int, before: int = before, regions_done: int = done_before) -> None:
-            if before + done < total:  # the very last unit is reported once its pixels are pasted
+            if done < steps:  # a window's last unit is reported once its pixels are pasted
                 on_progress(ProgressEvent("inpainting", before + done, total, regions_done))
 
-        source = canvas if planned.chained else image
-        filling = _run(source, mask, window, planned.scale_to, options, engine, on_step, should_stop)
+        source, hole = (canvas, _left_of(mask, planned.windows[:index], window)) if tiled else (image, mask)
+        filling = _run(source, hole, window, planned.scale_to, options, engine, on_step, should_stop)
         blending.paste(canvas, filling.image, mask, window)
         notes |= dict.fromkeys(filling.notes)
         fills += [replace(fill, box=fill.box.moved(window.box.left, window.box.top)) for fill in filling.fills]
         regions_done = _regions_done(regions, planned.windows[index + 1 :])
         on_progress(ProgressEvent("inpainting", before + steps, total, regions_done))
     return Filling(canvas, tuple(fills), tuple(notes))
+
+
+def _left_of(mask: Mask, done: tuple[Window, ...], window: Window) -> Mask:
+    """What a tile takes as masked: its own core, and beside it only what no tile before has filled."""
+    left = mask.copy()
+    for core in (other.core for other in done):
+        left[core.top : core.bottom, core.left : core.right] = 0
+    own = (slice(window.core.top, window.core.bottom), slice(window.core.left, window.core.right))
+    left[own] = mask[own]
+    return left
 
 
 def _shown(kind: str, before: Image, mask: Mask) -> Image:
@@ -191,11 +204,7 @@ def _shrink(array: Image, longest: int) -> Image:
 
 def _regions_done(regions: list[Box], left: tuple[Window, ...]) -> int:
     """Regions that no window still to come will touch."""
-    return sum(not any(_overlap(region, window.core) for window in left) for region in regions)
-
-
-def _overlap(a: Box, b: Box) -> bool:
-    return a.left < b.right and b.left < a.right and a.top < b.bottom and b.top < a.bottom
+    return sum(not any(region.overlaps(window.core) for window in left) for region in regions)
 
 
 def _checkpoint(should_stop: ShouldStop) -> None:

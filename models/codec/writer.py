@@ -21,6 +21,14 @@ _MAX_EXIF_BYTES = 65_533
 """Of one JPEG segment."""
 _MAX_PROFILE_BYTES = 4_194_304
 _METRE_PER_INCH = 0.0254
+_TO_BGR = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
+_PHOTOGRAPH_PNG = [
+    cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_PAETH,
+    cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE,
+]  # fmt: skip
+"""Noise has no repeated strings: looking for them costs half of the time and makes the file larger."""
+_DRAWN_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
+_DRAWN_SHARE = 0.5
 
 
 def check_output(width: int, height: int, output: OutputOptions) -> None:
@@ -54,9 +62,9 @@ def encode(
     if output.format == "jpeg" and alpha is not None:
         notes.append("JPEG has no transparency; the alpha channel was dropped.")
         alpha = None
-    picture = PILImage.fromarray(rgb)
-    if gray:
-        picture = picture.convert("L")  # exact where the three channels are equal
+    if output.format == "png" and not (gray and alpha is not None):  # OpenCV knows no gray with alpha
+        return _png(_grays(rgb) if gray else rgb, alpha, options), "image/png", tuple(notes)
+    picture = PILImage.fromarray(_grays(rgb)[:, :, 0] if gray else rgb)
     if alpha is not None:
         picture.putalpha(PILImage.fromarray(alpha))
     buffer = io.BytesIO()
@@ -88,6 +96,11 @@ def _options(source: DecodedImage, output: OutputOptions, gray: bool, notes: lis
     return options
 
 
+def _grays(rgb: Image) -> NDArray[np.uint8]:
+    """One channel; exact where the three are equal."""
+    return np.asarray(PILImage.fromarray(rgb).convert("L"))[:, :, np.newaxis]
+
+
 def _alpha(source: DecodedImage) -> NDArray[np.uint8] | None:
     if source.alpha is None and source.deep is not None and source.deep.shape[2] in (2, 4):
         return (source.deep[:, :, -1] >> 8).astype(np.uint8)
@@ -100,9 +113,24 @@ def _merged(rgb: Image, deep: NDArray[np.uint16], mask: Mask) -> NDArray[np.uint
     if deep.shape[2] >= 3:
         merged[hole, :3] = rgb[hole].astype(np.uint16) * 257
     else:
-        gray = np.asarray(PILImage.fromarray(rgb).convert("L"))
-        merged[hole, 0] = gray[hole].astype(np.uint16) * 257
+        merged[hole, 0] = _grays(rgb)[hole, 0].astype(np.uint16) * 257
     return merged
+
+
+def _png(pixels: NDArray[np.uint8], alpha: NDArray[np.uint8] | None, options: dict[str, Any]) -> bytes:
+    """8 bits a channel, gray or colour. Two to three times as fast as Pillow, which tries every filter on each line."""
+    if alpha is not None:
+        pixels = np.dstack([pixels, alpha])
+    channels = pixels.shape[2]
+    ordered = pixels if channels == 1 else cv2.cvtColor(pixels, _TO_BGR[channels])
+    _, data = cv2.imencode(".png", ordered, _DRAWN_PNG if _is_drawn(pixels) else _PHOTOGRAPH_PNG)
+    return _with_chunks(data.tobytes(), options)
+
+
+def _is_drawn(pixels: NDArray[np.uint8]) -> bool:
+    """Whether most pixels repeat their neighbour's value: documents, slides, screens. Looks at every 16th line."""
+    lines = pixels[::16]
+    return bool(np.mean(np.all(lines[:, 1:] == lines[:, :-1], axis=2)) > _DRAWN_SHARE) if lines.shape[1] > 1 else False
 
 
 def _deep_png(pixels: NDArray[np.uint16], options: dict[str, Any]) -> bytes:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -36,7 +37,7 @@ class LamaEngine:
 
     def __init__(self, generator: Generator, info: EngineInfo) -> None:
         self._generator = generator
-        self._info = info
+        self._info = replace(info, precision=str(generator.kind.dtype).removeprefix("torch."))
 
     @property
     def info(self) -> EngineInfo:

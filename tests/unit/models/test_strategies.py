@@ -9,7 +9,8 @@ from iopaint.model.opencv2 import OpenCV2
 from iopaint.schema import HDStrategy as TheirStrategy
 from iopaint.schema import InpaintRequest
 
-from models.crops import plan
+from models import crops
+from models.costs import costs_of
 from models.engine import EngineInfo, Filling, Image, Mask
 from models.engines.opencv import OpenCVEngine
 from models.errors import WorkCancelled
@@ -17,6 +18,7 @@ from models.geometry import Rect
 from models.job import DiffusionOptions, HDOptions, HDStrategy
 from models.masks import region_boxes, regions_to_mask
 from models.pipeline import ProgressEvent, inpaint_array
+from models.windows import Plan
 from tests.support.pictures import photo
 
 REGIONS = [
@@ -26,6 +28,10 @@ REGIONS = [
     Rect(120, 222, 40, 18),
     Rect(104, 112, 9, 9),
 ]
+
+
+def plan(mask: Mask, hd: HDOptions, max_window_px: int) -> Plan:
+    return crops.plan(mask, hd, max_window_px, costs_of(EngineInfo("lama", "cpu", precision="bfloat16")))
 
 
 class Recorder(OpenCVEngine):

@@ -1,0 +1,96 @@
+"""The plan of windows: complete, bounded, with context, few, and always the same."""
+
+import itertools
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.auto_crops import auto_windows
+from models.costs import WindowCosts, costs_of
+from models.engine import EngineInfo, Mask
+from models.geometry import Rect
+from models.masks import regions_to_mask
+
+LAMA = costs_of(EngineInfo("lama", "cpu", precision="bfloat16"))
+
+sizes = st.tuples(st.integers(1, 900), st.integers(1, 900))
+rects = st.lists(
+    st.builds(Rect, st.integers(0, 850), st.integers(0, 850), st.integers(1, 500), st.integers(1, 120)), max_size=12
+)
+
+
+def drawn(regions: list[Rect], width: int, height: int) -> Mask:
+    return regions_to_mask([r for r in regions if r.x < width and r.y < height], width, height)
+
+
+@settings(max_examples=120, deadline=None)
+@given(sizes, rects, st.sampled_from([96, 256, 2048]))
+def test_every_plan_keeps_its_promises(size: tuple[int, int], regions: list[Rect], limit: int) -> None:
+    width, height = size
+    mask = drawn(regions, width, height)
+    windows = auto_windows(mask, limit, LAMA)
+    assert windows == auto_windows(mask.copy(), limit, LAMA)
+    covered = np.zeros_like(mask)
+    for window in windows:
+        box, core = window.box, window.core
+        assert box.clip(width, height) == box
+        assert core.union(box) == box, "the core lies in its window"
+        assert max(box.width, box.height) <= max(limit, 1)
+        assert mask[core.top : core.bottom, core.left : core.right].any() or limit < 2048
+        covered[core.top : core.bottom, core.left : core.right] = 1
+    assert not (mask[covered == 0]).any(), "every masked pixel is in a core"
+    for first, second in itertools.combinations(windows, 2):
+        if first.core.overlaps(second.core):
+            assert any(first.ramp_px) or any(second.ramp_px), "cores overlap in the ramps of tiles only"
+
+
+def test_context_and_share_where_the_image_allows() -> None:
+    mask = drawn([Rect(900, 900, 300, 40), Rect(200, 1500, 200, 200)], 2048, 2048)
+    windows = auto_windows(mask, 2048, LAMA)
+    assert len(windows) == 2
+    for window in windows:
+        box, core = window.box, window.core
+        wanted = max(64, min(core.width, core.height))
+        assert min(core.left - box.left, box.right - core.right, core.top - box.top, box.bottom - core.bottom) >= wanted
+        assert (mask[box.top : box.bottom, box.left : box.right] > 0).mean() <= 0.4
+        assert {box.width, box.height} <= set(LAMA.ladder_px)
+
+
+def test_a_page_of_lines_is_few_windows() -> None:
+    lines = [Rect(150, 100 + 36 * i, 900, 22) for i in range(25)] + [Rect(1150, 100 + 36 * i, 700, 22) for i in range(25)]
+    windows = auto_windows(drawn(lines, 2048, 1448), 2048, LAMA)
+    assert len(windows) <= 3
+
+
+def test_letters_of_fifty_lines_are_planned_fast_and_cost_less_than_the_whole() -> None:
+    rng = np.random.default_rng(1)
+    letters = [
+        Rect(int(x), int(y), 9, 14)
+        for y in rng.integers(0, 2000, 50)
+        for x in np.arange(rng.integers(0, 1200), 2000, 14)[: rng.integers(8, 40)]
+    ]
+    mask = drawn(letters, 2048, 2048)
+    started = time.process_time()
+    windows = auto_windows(mask, 2048, LAMA)
+    assert time.process_time() - started < 2
+    planned = sum(LAMA.seconds(w.box.width, w.box.height) for w in windows)
+    assert planned <= LAMA.seconds(2048, 2048) * 1.01
+
+
+@pytest.mark.parametrize(("fixed_s", "expected"), [(0.0, 2), (10.0, 1)])
+def test_the_cost_of_a_run_decides_about_joining(fixed_s: float, expected: int) -> None:
+    mask = drawn([Rect(300, 300, 60, 20), Rect(1300, 1300, 60, 20)], 2048, 2048)
+    assert len(auto_windows(mask, 2048, WindowCosts(fixed_s, 1.0, LAMA.ladder_px))) == expected
+
+
+def test_windows_of_different_images_have_the_same_shapes() -> None:
+    rng = np.random.default_rng(0)
+    shapes = set()
+    for _ in range(40):
+        x, y, width = (int(v) for v in rng.integers(200, 700, 3))
+        for window in auto_windows(drawn([Rect(x, y, width, 30)], 1920, 1080), 2048, LAMA):
+            shapes.add((window.box.width, window.box.height))
+    assert len(shapes) <= 8
