@@ -43,10 +43,7 @@ class Box:
 
     def overlaps(self, other: Self) -> bool:
         return (
-            self.left < other.right
-            and other.left < self.right
-            and self.top < other.bottom
-            and other.top < self.bottom
+            self.left < other.right and other.left < self.right and self.top < other.bottom and other.top < self.bottom
         )
 
     def union(self, other: Self) -> Self:

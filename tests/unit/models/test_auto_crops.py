@@ -60,7 +60,9 @@ def test_context_and_share_where_the_image_allows() -> None:
 
 
 def test_a_page_of_lines_is_few_windows() -> None:
-    lines = [Rect(150, 100 + 36 * i, 900, 22) for i in range(25)] + [Rect(1150, 100 + 36 * i, 700, 22) for i in range(25)]
+    lines = [Rect(150, 100 + 36 * i, 900, 22) for i in range(25)] + [
+        Rect(1150, 100 + 36 * i, 700, 22) for i in range(25)
+    ]
     windows = auto_windows(drawn(lines, 2048, 1448), 2048, LAMA)
     assert len(windows) <= 3
 

@@ -1,0 +1,104 @@
+"""``scripts/benchmark``: measures speed and quality; each part can be run alone, and ``report`` writes the pages."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from benchmarks.speed import costs, engine_alone, over_http, report, scaling
+from benchmarks.speed.servers import STATE
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
+console = Console()
+Sizes = Annotated[list[int], typer.Option("--size", help="Pixels a side; may be given several times.")]
+
+
+@app.command()
+def engine(size: Sizes = [256, 512, 1024], repeats: int = 5) -> None:  # noqa: B006
+    """LaMa alone: our generator beside the TorchScript file as IOPaint runs it."""
+    with progress("engine", len(size) * (repeats + 1) * 3) as tick:
+        keep("engine", engine_alone.measure(tuple(size), repeats, tick))
+
+
+@app.command()
+def http(size: Sizes = [512, 1024, 2048]) -> None:  # noqa: B006
+    """Over HTTP beside IOPaint's own server: sizes, regions and strategies, one client."""
+    for one in size:
+        with progress(f"{one} px", over_http.steps((one,))) as tick:
+            keep(f"http-{one}", over_http.side_by_side((one,), tick))
+
+
+@app.command()
+def clients() -> None:
+    """Eight clients at once, beside IOPaint's own server."""
+    with progress("clients", 2) as tick:
+        keep("clients", over_http.eight_clients(tick))
+
+
+@app.command()
+def stages() -> None:
+    """What HTTP, Ray and codecs add to the engine's time."""
+    with progress("stages", 2) as tick:
+        keep("stages", over_http.stages(tick))
+
+
+@app.command("scaling")
+def by_regions_and_pixels() -> None:
+    """Cost against the number of regions and of pixels."""
+    with progress("scaling", scaling.steps()) as tick:
+        keep("scaling", scaling.measure(tick))
+
+
+@app.command("costs")
+def window_costs(write: Annotated[bool, typer.Option(help="Into models/costs.json.")] = False) -> None:
+    """What a window costs by its size: the table that the plan of windows is made by."""
+    with progress("costs", costs.steps()) as tick:
+        found = costs.measure(tick)
+    console.print_json(data=found)
+    if write:
+        costs.write(found, engine_alone.cpu_name())
+
+
+@app.command("report")
+def write_report() -> None:
+    """docs/performance.md and its plot, from what was measured last."""
+    report.write(console)
+
+
+@app.command("all")
+def everything() -> None:
+    """Every part of the speed, then the report: about twenty minutes on two cores."""
+    engine()
+    http()
+    clients()
+    stages()
+    by_regions_and_pixels()
+    write_report()
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda: bar.advance(task)
+
+
+def keep(name: str, found: dict[str, Any]) -> None:
+    STATE.mkdir(parents=True, exist_ok=True)
+    (STATE / f"{name}.json").write_text(json.dumps(found, indent=1))
+    console.print_json(data=found)
+
+
+if __name__ == "__main__":
+    app()

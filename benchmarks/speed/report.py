@@ -1,0 +1,151 @@
+"""The figures of ``docs/performance.md``: written between two marks, from what was measured last."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks.speed.servers import STATE, Ours, Theirs
+from tests.support.service import ROOT
+
+_PAGE = ROOT / "docs" / "performance.md"
+_BEGIN, _END = "<!-- figures: written by scripts/benchmark report -->", "<!-- end of figures -->"
+
+
+def write(console: Console) -> None:
+    """Parts that were not measured on this machine are left out, and named."""
+    sections = [_engine, _http, _clients, _stages, _scaling]
+    text = "\n\n".join("\n".join(section()) for section in sections)
+    before, rest = _PAGE.read_text().split(_BEGIN)
+    after = rest.split(_END)[1]
+    _PAGE.write_text(f"{before}{_BEGIN}\n\n{text}\n\n{_END}{after}")
+    tools = subprocess.run(
+        [ROOT / "scripts" / "setup_plots"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    plot = [ROOT / tools / "bin/python", ROOT / "benchmarks/speed/plot.py", STATE, ROOT / "docs/images/performance.png"]
+    subprocess.run([str(part) for part in plot], check=True)
+    console.print(f"Written: {_PAGE.relative_to(ROOT)}, docs/images/performance.png")
+
+
+def _engine() -> Iterator[str]:
+    yield "### (a) The engine alone"
+    yield ""
+    if (found := _found("engine")) is None:
+        yield "Not measured on this machine (`scripts/benchmark engine`)."
+        return
+    rates = found["matmul_tflops"]
+    yield (
+        f"{found['device']}, {found['threads']} threads. Medians, all in turn. The machine multiplies matrices at "
+        f"{rates['float32']:.2f} (float32) and {rates['bfloat16']:.2f} (bfloat16) TFLOPS; the share is that of the "
+        "convolutions' operations a second in it, Fourier transforms and copies not counted as work."
+    )
+    yield ""
+    yield "| pixels | TorchScript as IOPaint runs it | ours, float32 | | share | ours, bfloat16 | | share |"
+    yield "|---|--:|--:|--:|--:|--:|--:|--:|"
+    for row in found["rows"]:
+        cells = [f"{row['size']}²", f"{row['torchscript_s']:.2f} s"]
+        for precision in ("float32", "bfloat16"):
+            seconds = row[f"{precision}_s"]
+            if seconds is None:
+                cells += ["-", "-", "-"]
+                continue
+            share = row["tera_operations"] / seconds / rates[precision]
+            cells += [f"{seconds:.2f} s", f"**{row['torchscript_s'] / seconds:.1f}x**", f"{share:.0%}"]
+        yield f"| {' | '.join(cells)} |"
+
+
+def _http() -> Iterator[str]:
+    yield "### (b) Over HTTP, one client"
+    yield ""
+    rows, memory = [], None
+    for size in (512, 1024, 2048):
+        if (found := _found(f"http-{size}")) is not None:
+            rows += found["rows"]
+            memory = found["resident_mb"]
+    if not rows:
+        yield "Not measured on this machine (`scripts/benchmark http`)."
+        return
+    original = {
+        row["size"]: row["seconds"] for row in rows if (row["server"], row["strategy"]) == (Theirs.name, "Original")
+    }
+    crop = {
+        (row["size"], row["regions"]): row["seconds"]
+        for row in rows
+        if (row["server"], row["strategy"]) == (Theirs.name, "Crop")
+    }
+    yield "| pixels | lines | server | strategy | seconds | against IOPaint's Original | against its Crop |"
+    yield "|---|--:|---|---|--:|--:|--:|"
+    for row in rows:
+        ours = row["server"] == Ours.name
+        against_original = f"{original[row['size']] / row['seconds']:.1f}x" if ours and row["size"] in original else ""
+        its_crop = crop.get((row["size"], row["regions"]))
+        against_crop = f"{its_crop / row['seconds']:.1f}x" if ours and its_crop else ""
+        cells = (
+            f"{row['size']}²",
+            row["regions"],
+            row["server"],
+            row["strategy"],
+            f"{row['seconds']:.2f}",
+            against_original,
+            against_crop,
+        )
+        yield f"| {' | '.join(str(cell) for cell in cells)} |"
+    if memory:
+        yield ""
+        resident = ", ".join(f"{name} {value:.0f} MB" for name, value in memory.items())
+        yield f"(e) Resident afterwards: {resident} (ours: the model replica)."
+
+
+def _clients() -> Iterator[str]:
+    yield "### Eight clients, 512², Original"
+    yield ""
+    if (found := _found("clients")) is None:
+        yield "Not measured on this machine (`scripts/benchmark clients`)."
+        return
+    theirs = found["rows"][0]["per_second"]
+    yield "| server | calls a second | | median | longest | longest / fair share |"
+    yield "|---|--:|--:|--:|--:|--:|"
+    for row in found["rows"]:
+        yield (
+            f"| {row['server']} | {row['per_second']:.2f} | {row['per_second'] / theirs:.1f}x "
+            f"| {row['median_s']:.1f} s | {row['longest_s']:.1f} s | {row['longest_s'] / row['fair_share_s']:.2f} |"
+        )
+
+
+def _stages() -> Iterator[str]:
+    yield "### (d) Where the time of one call goes"
+    yield ""
+    if (found := _found("stages")) is None:
+        yield "Not measured on this machine (`scripts/benchmark stages`)."
+        return
+    yield "PNG in base64 in, PNG out; seconds. *HTTP and Ray*: what the client waits beyond the replica's own work."
+    yield ""
+    yield "| pixels | strategy | decode | mask | network | encode | HTTP and Ray | all but network | of network |"
+    yield "|---|---|--:|--:|--:|--:|--:|--:|--:|"
+    for row in found["rows"]:
+        others = row["decode"] + row["mask"] + row["encode"] + row["transport"]
+        parts = [f"{row[part]:.3f}" for part in ("decode", "mask", "inpaint", "encode", "transport")]
+        cells = [f"{row['size']}²", row["strategy"], *parts, f"{others:.2f}", f"{others / row['inpaint']:.0%}"]
+        yield f"| {' | '.join(cells)} |"
+
+
+def _scaling() -> Iterator[str]:
+    yield "### (c) By regions and by pixels"
+    yield ""
+    if (found := _found("scaling")) is None:
+        yield "Not measured on this machine (`scripts/benchmark scaling`)."
+        return
+    yield "`Auto`, decode to encode, no service around it. The last rows have one line of 300 x 24 px."
+    yield ""
+    yield "| pixels | lines | windows | megapixels run | seconds |"
+    yield "|---|--:|--:|--:|--:|"
+    for row in found["rows"]:
+        known = f"{row['regions']} | {row['windows']} | {row['megapixels']:.2f}" if row["regions"] else "1 small | 1 | "
+        yield f"| {row['size']}² | {known} | {row['seconds']:.2f} |"
+
+
+def _found(part: str) -> dict[str, Any] | None:
+    path = STATE / f"{part}.json"
+    return json.loads(path.read_text()) if path.is_file() else None
