@@ -4,6 +4,7 @@ Every window has real context on each side (at least the masked part's own small
 at most 40 %, where the image is large enough for that. Windows are joined while one run costs less than two.
 """
 
+import functools
 import heapq
 import itertools
 
@@ -117,7 +118,18 @@ def _joined(parts: list[Box], frame: _Frame) -> list[Box]:
         _, first, second = heapq.heappop(heap)
         if first in alive and second in alive:
             add(alive.pop(first)[0].union(alive.pop(second)[0]))
-    return sorted((part for part, _ in alive.values()), key=_position)
+    return sorted(_or_all_at_once(list(alive.values()), frame), key=_position)
+
+
+def _or_all_at_once(parts: list[tuple[Box, float]], frame: _Frame) -> list[Box]:
+    """Where parts are spread so that no two are worth joining, one window over all may still cost less than many."""
+    boxes = [box for box, _ in parts]
+    if len(parts) > 1:
+        whole = functools.reduce(Box.union, boxes)
+        box = frame.box(whole)
+        if frame.fits(box) and frame.seconds(box) < sum(seconds for _, seconds in parts):
+            return [whole]
+    return boxes
 
 
 def _loss(frame: _Frame, first: Box, second: Box, apart_s: float) -> float:

@@ -1,6 +1,7 @@
 """Measures what a run of LaMa costs by its size, and writes it to ``models/costs.json``, which plans are made by."""
 
 import json
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -43,7 +44,9 @@ def write(found: dict[str, dict[str, float]], machine: str) -> None:
     table = json.loads(_FILE.read_text())
     for name, fitted in found.items():
         table["classes"][name] |= fitted | {"measured": machine}
-    _FILE.write_text(json.dumps(table, indent=2) + "\n")
+    text = json.dumps(table, indent=2)
+    # A ladder is one line.
+    _FILE.write_text(re.sub(r"\[[^\[\]]*\]", lambda found: re.sub(r"\s+", " ", found[0]), text) + "\n")
 
 
 def _fitted(megapixels: np.ndarray, seconds: np.ndarray) -> dict[str, float]:
