@@ -150,8 +150,12 @@ def _stats(stats: JobStats) -> wire.StatsBody:
         hd_strategy=stats.hd_strategy,
         notes=list(stats.notes),
         stage_times=stats.stage_times_s,
-        regions=[wire.RegionBody.model_validate(asdict(one)) for one in stats.regions],
+        regions=_regions(stats),
     )
+
+
+def _regions(stats: JobStats) -> list[wire.RegionBody]:
+    return [wire.RegionBody.model_validate(asdict(one)) for one in stats.regions]
 
 
 def task_stats(snapshot: TaskSnapshot) -> wire.TaskStatsBody:
@@ -204,6 +208,7 @@ def task(snapshot: TaskSnapshot, base_url: str) -> wire.TaskBody:
         error=snapshot.error_code,
         queue_position=snapshot.queue_position,
         result_url=f"{base_url}{RESULT_PATH}{snapshot.task_id}" if done else None,
+        regions=_regions(snapshot.stats) if snapshot.stats else [],
     )
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from models.engine import Image, Mask
 from models.geometry import Box
 from models.job import FillReport, MaskMode, MaskOptions, RegionReport
-from models.strokes.finder import Strokes, find_strokes
+from models.strokes.finder import Strokes, find_strokes, occupied_by
 from models.strokes.verdict import Residual, residual
 
 Bools = NDArray[np.bool_]
@@ -56,10 +56,10 @@ class RegionMasks:
         """Look for text in what was filled. The mask of one more pass over what is not erased; None: that was it."""
         again: list[_Region] = []
         judged = [r for r in self._regions if r.strokes is not None and (r.verdict is None or not r.verdict.erased)]
-        occupied = self._occupied() if judged else np.zeros((0, 0), bool)
+        occupied = occupied_by(self._image, [(r.box, r.cover) for r in self._regions] if judged else [])
         for region in judged:
             assert region.strokes is not None
-            region.verdict = residual(self._image, after, region.strokes.mask, region.box, occupied)
+            region.verdict = residual(self._image, after, region.strokes, region.cover, occupied)
             if not region.verdict.erased and region.mode is MaskMode.STROKES:
                 _widen(region)
                 again.append(region)
@@ -96,12 +96,6 @@ class RegionMasks:
         if grown_px:
             mask = _dilated(np.pad(mask, grown_px), grown_px)
         return float(mask.sum() / max(1, int(region.cover.sum())))
-
-    def _occupied(self) -> Bools:
-        occupied = np.zeros(self._image.shape[:2], bool)
-        for region in self._regions:
-            occupied[region.box.top : region.box.bottom, region.box.left : region.box.right] |= region.cover
-        return occupied
 
     def _union(self, regions: Sequence[_Region]) -> Mask:
         mask = np.zeros(self._image.shape[:2], np.uint8)

@@ -154,6 +154,9 @@ class TaskBody(BaseModel):
     error: str | None = Field(description="Stable error code.")
     queue_position: int | None = Field(description="Tasks before this one, while it waits.")
     result_url: str | None = Field(description="Where the picture is, once completed.")
+    regions: list[RegionBody] = Field(
+        description="What was done to each region, and whether its text is gone; empty until completed."
+    )
 
 
 class CancelBody(BaseModel):

@@ -1,166 +1,116 @@
 """Finds the strokes of the text within a region, so that only they are replaced.
 
-What the rim around the region explains is background; what it cannot explain, in pieces that stay inside the region,
-is text. Then the mask grows over soft edges and shadows until what it ends in is background.
+On plain ground what differs from the ground is text. Anywhere else a small network tells, from the crop, from where
+the region is, and from how novel each colour is to the region's surroundings.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from models.engine import Image
 from models.geometry import Box
-from models.strokes.background import (
-    Bools,
-    Field,
-    local_residual,
-    near_main_colours,
-    palette_distance,
-    smooth_distance,
-    to_lab,
-)
+from models.strokes.novelty import Bools, Field, novelty
+from models.strokes.plain import plain_strokes
 
-_LEAST_DISTANCE = 7.0
-"""CIELAB: fainter text than this on its background is not looked for."""
-_HYSTERESIS = 0.45
-_SMOOTH_SHARE, _SMOOTH_SPREAD = 0.6, 3.0
-"""A rim that a quadratic surface explains to this share, within this spread, is a smooth background."""
+_PAD_PX = 16
+"""Of surroundings that are looked at."""
 _LEAST_RIM_PX = 40
-_NEAR_PX = 4
-_KERNEL = np.ones((3, 3), np.uint8)
+_SINGLE_LINE_PX = 96
+"""Higher and wider regions are also looked at in smaller copies: the network knows letters of 8 to 80 pixels."""
+_MAX_COPIES = 4
+_SURE_PROBABILITY = 0.4
 
 
 @dataclass(frozen=True, slots=True)
 class Strokes:
-    """``mask``: bool, of the shape of ``box``. ``confidence``: 0 (do not use) to 1."""
+    """``mask``: bool, and ``likelihood``: 0 to 1, of the shape of ``box``. ``confidence``: 0 (do not use) to 1."""
 
     box: Box
     mask: Bools
+    likelihood: Field
     confidence: float
 
 
 def find_strokes(image: Image, regions: Sequence[tuple[Box, Bools]]) -> list[Strokes]:
-    """Strokes per region; each region is its box, clipped to the image, and which of the box's pixels it covers."""
+    """Strokes per region; each region is its box, clipped to the image, and which of the box's pixels it covers.
+
+    ``image``: RGB uint8 ``(H, W, 3)``. Pixels of other regions are not taken for surroundings.
+    """
+    occupied = occupied_by(image, regions)
+    return [_strokes(box, cover, likelihood(image, box, cover, occupied)) for box, cover in regions]
+
+
+def occupied_by(image: Image, regions: Sequence[tuple[Box, Bools]]) -> Bools:
+    """All regions together, of the image's shape."""
     occupied = np.zeros(image.shape[:2], bool)
     for box, cover in regions:
         occupied[box.top : box.bottom, box.left : box.right] |= cover
-    return [_find(image, box, cover, occupied) for box, cover in regions]
+    return occupied
 
 
-def strokes_in_crop(image: Image, box: Box, occupied: Bools) -> Bools:
-    """Strokes in the whole of ``box``, where ``occupied`` (of the image's shape) is not background."""
-    return _find(image, box, np.ones((box.height, box.width), bool), occupied).mask
-
-
-def _find(image: Image, box: Box, cover: Bools, occupied: Bools) -> Strokes:
-    pad = int(np.clip(min(box.width, box.height) // 3, 8, 20))
-    outer = Box(box.left - pad, box.top - pad, box.right + pad, box.bottom + pad)
+def likelihood(image: Image, box: Box, cover: Bools, occupied: Bools) -> Field:
+    """How likely each pixel of ``box`` is part of a stroke, 0 to 1; 0 where ``cover`` is not set."""
+    outer = Box(box.left - _PAD_PX, box.top - _PAD_PX, box.right + _PAD_PX, box.bottom + _PAD_PX)
     outer = outer.clip(image.shape[1], image.shape[0])
-    lab = to_lab(np.ascontiguousarray(image[outer.top : outer.bottom, outer.left : outer.right]))
-    top, left = box.top - outer.top, box.left - outer.left
-    inside = np.zeros(lab.shape[:2], bool)
-    inside[top : top + box.height, left : left + box.width] = cover
-    rim = ~occupied[outer.top : outer.bottom, outer.left : outer.right]
-    trust = 1.0
-    if np.count_nonzero(rim) < max(_LEAST_RIM_PX, 0.02 * inside.sum()):
-        rim |= inside & ~cv2.erode(inside.astype(np.uint8), _KERNEL, borderValue=0).astype(bool)
-        trust = 0.6
-    mask, confidence = _segment(lab, inside, rim)
-    return Strokes(box, mask[top : top + box.height, left : left + box.width], round(trust * confidence, 3))
-
-
-def _segment(lab: Field, inside: Bools, rim: Bools) -> tuple[Bools, float]:
-    near = rim & _dilated(inside, _NEAR_PX)
-    smooth = False
-    # What touches the region tells most: further out may be a sign's frame, or another ground.
-    for ring in (near, rim):
-        if ring.sum() >= _LEAST_RIM_PX and not smooth:
-            distance, share, spread = smooth_distance(lab, ring)
-            smooth = share >= _SMOOTH_SHARE and spread <= _SMOOTH_SPREAD
-    if smooth:
-        noise = 4 * spread
+    rgb = np.ascontiguousarray(image[outer.top : outer.bottom, outer.left : outer.right])
+    rows = slice(box.top - outer.top, box.bottom - outer.top)
+    columns = slice(box.left - outer.left, box.right - outer.left)
+    inside = np.zeros(rgb.shape[:2], bool)
+    inside[rows, columns] = cover
+    others = occupied[outer.top : outer.bottom, outer.left : outer.right] & ~inside
+    rim = ~inside & ~others
+    if np.count_nonzero(rim) < _LEAST_RIM_PX:
+        # The region is as large as the picture: its own edge tells what its ground looks like.
+        drawn, rim = None, inside & ~_eroded(inside)
     else:
-        distance, noise = palette_distance(lab, rim)
-    high = max(_otsu(distance[inside]), 1.15 * noise, _LEAST_DISTANCE)
-    low = max(_HYSTERESIS * high, min(0.8 * noise, 0.9 * high), 3.0)
-    core = _whole_pieces(distance, low, high, inside, rim)
-    if not core.any():
-        return core, 0.0
-    if not smooth:
-        core = _with_alike(lab, core, inside, rim)
-    mask = _grow(lab, core, inside, rim, smooth)
-    return mask, _confidence(distance, mask, inside, noise, smooth)
+        drawn = plain_strokes(rgb, inside, rim)
+    found = _in_copies(rgb, inside, others, novelty(rgb, rim)) if drawn is None else drawn.astype(np.float32)
+    return np.asarray(found[rows, columns] * cover, np.float32)
 
 
-def _otsu(values: Field) -> float:
-    top = float(values.max()) or 1.0
-    scaled = np.rint(values * (255 / top)).astype(np.uint8)
-    threshold, _ = cv2.threshold(scaled.reshape(-1, 1), 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    return float(threshold) * top / 255
+def _in_copies(rgb: Image, inside: Bools, others: Bools, prior: Field) -> Field:
+    """The network's answer at the picture's own size, and at halves of it as long as letters may be too large."""
+    # PyTorch is loaded by processes that look for strokes, not by all that know what a region is.
+    from models.strokes.network import stroke_probability
+
+    found = stroke_probability(rgb, inside, others, prior)
+    height, width = inside.shape
+    least = min(height, width) - 2 * _PAD_PX
+    for copy in range(1, _MAX_COPIES):
+        if least / 2 ** (copy - 1) <= _SINGLE_LINE_PX:
+            break
+        size = (max(8, width >> copy), max(8, height >> copy))
+        coarse = stroke_probability(
+            _shrunk(rgb, size),
+            _shrunk(inside, size) > 0,
+            _shrunk(others, size) > 0,
+            np.asarray(cv2.resize(prior, size), np.float32),
+        )
+        found = np.maximum(found, cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR))
+    return found
 
 
-def _whole_pieces(distance: Field, low: float, high: float, inside: Bools, rim: Bools) -> Bools:
-    """Pieces above ``low`` that reach ``high`` inside the region and do not mostly lie in the rim (frames, drawing)."""
-    candidate = (distance > low) & (inside | rim)
-    count, labels = cv2.connectedComponents(candidate.astype(np.uint8), connectivity=8)
-    reached = np.bincount(labels[inside & (distance > high)], minlength=count) > 0
-    within = np.bincount(labels[inside], minlength=count)
-    without = np.bincount(labels[rim & ~inside], minlength=count)
-    chosen = reached & (without <= 0.35 * within)
-    chosen[0] = False
-    return np.asarray(chosen[labels] & inside, bool)
+def _eroded(mask: Bools) -> Bools:
+    return np.asarray(cv2.erode(mask.astype(np.uint8), np.ones((7, 7), np.uint8), borderValue=0), bool)
 
 
-def _with_alike(lab: Field, core: Bools, inside: Bools, rim: Bools) -> Bools:
-    """Add pieces in the strokes' own colours, no thicker than the strokes: also where the rim has such colours."""
-    solid = cv2.erode(core.astype(np.uint8), _KERNEL, borderValue=0).astype(bool)
-    if solid.sum() < 20:
-        return core
-    alike = near_main_colours(lab, solid, 10.0) & (inside | rim)
-    thickness = cv2.distanceTransform(core.astype(np.uint8), cv2.DIST_L2, 3)
-    limit = 1.3 * float(np.quantile(thickness[solid], 0.98)) + 1
-    depth = cv2.distanceTransform(alike.astype(np.uint8), cv2.DIST_L2, 3)
-    count, labels = cv2.connectedComponents(alike.astype(np.uint8), connectivity=8)
-    area = np.bincount(labels.ravel(), minlength=count)
-    within = np.bincount(labels[inside], minlength=count)
-    thick = np.bincount(labels[depth > limit], minlength=count) > 0
-    chosen = ~thick & (within >= 0.8 * area) & (area >= 8)
-    chosen[0] = False
-    return np.asarray(core | (chosen[labels] & inside), bool)
+def _shrunk(array: NDArray[Any], size: tuple[int, int]) -> Image:
+    return np.asarray(cv2.resize(array.astype(np.uint8), size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _grow(lab: Field, core: Bools, inside: Bools, rim: Bools, smooth: bool) -> Bools:
-    """Over soft edges and shadows: pixels near the mask that differ from the known background near them."""
-    known = (rim | inside) & ~_dilated(core, 3)
-    if not known.any():
-        return _dilated(core, 1) & inside
-    residual, noise = local_residual(lab, known, 5.0)
-    differs = inside & (residual > np.maximum(2.0 if smooth else 4.0, 2.2 * noise))
-    mask = core
-    for _ in range(4):
-        mask = core | (_dilated(mask, 1) & differs)
-    return _dilated(mask, 1) & inside
+def _strokes(box: Box, cover: Bools, found: Field) -> Strokes:
+    mask = found >= _SURE_PROBABILITY
+    return Strokes(box, mask, found, round(_confidence(found, mask, int(cover.sum())), 3))
 
 
-def _dilated(mask: Bools, radius_px: int) -> Bools:
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius_px + 1, 2 * radius_px + 1))
-    return np.asarray(cv2.dilate(mask.astype(np.uint8), kernel), bool)
-
-
-def _confidence(distance: Field, mask: Bools, inside: Bools, noise: float, smooth: bool) -> float:
-    """How far apart strokes and the rest of the region are, and whether the share that is masked looks like text."""
-    rest = inside & ~_dilated(mask, 2)
-    if rest.sum() < 0.1 * inside.sum():
-        rest = inside & ~mask
-    masked_share = mask.sum() / inside.sum()
-    if not rest.any() or masked_share < 0.005:
+def _confidence(found: Field, mask: Bools, area: int) -> float:
+    """The expected overlap (Dice) of the mask and the true strokes, if the likelihoods are right."""
+    masked = int(mask.sum())
+    if masked < 0.002 * area:
         return 0.0
-    strokes, remainder = distance[mask], distance[rest]
-    apart = float(np.quantile(strokes, 0.6) - np.quantile(remainder, 0.95))
-    clear = np.clip(apart / max(12.0, 1.5 * noise), 0, 1)
-    # Small dense text on a plain ground fills its box; on a pattern the same share means that the pattern was taken.
-    most = 1.0 if smooth else 0.75
-    texture_like = np.clip((most - masked_share) / 0.1, 0, 1)
-    return float(clear * texture_like * (1.0 if smooth else 0.9))
+    return float(2 * found[mask].sum() / (masked + found.sum()))

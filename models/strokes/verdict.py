@@ -6,13 +6,12 @@ import cv2
 import numpy as np
 
 from models.engine import Image
-from models.geometry import Box
-from models.strokes.background import Bools
-from models.strokes.finder import strokes_in_crop
+from models.strokes.finder import Strokes, likelihood
+from models.strokes.novelty import Bools, Field
 
-_VISIBLE_LEVELS = 14.0
-"""CIELAB, of an edge over three pixels: fainter edges are taken for grain."""
-ERASED_BELOW = 0.07
+ERASED_BELOW = 0.06
+_EDGE_LEVELS = 20.0
+"""Squares of grey levels a pixel, of all channels and directions: weaker edges than this are no evidence of text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,30 +22,40 @@ class Residual:
     erased: bool
 
 
-def residual(before: Image, after: Image, strokes: Bools, box: Box, occupied: Bools) -> Residual:
-    """Judge one region: what stands out in ``after`` where ``before`` had strokes, and keeps their edges.
+def residual(before: Image, after: Image, strokes: Strokes, cover: Bools, occupied: Bools) -> Residual:
+    """Judge one region: a stroke is left where one is found again and the edges there are those that it had.
 
-    ``before`` and ``after``: whole images of one shape. ``strokes``: of the shape of ``box``, what was taken for text.
-    ``occupied``: of the shape of the image, all regions; their pixels are not background.
+    Either alone is deceived: a pattern that a perfect fill brought back looks like text to the finder, and some of its
+    edges are where edges of letters were. ``before`` and ``after``: whole images of one shape. ``strokes``: what was
+    found in ``before``; ``cover``: which pixels of its box the region covers; ``occupied``: all regions, of the shape
+    of the image.
     """
-    if not strokes.any():
+    was = strokes.likelihood
+    expected = float(was.sum())
+    if expected < 1:
         return Residual(0.0, erased=True)
-    left = strokes_in_crop(after, box, occupied)
-    near = cv2.dilate(strokes.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
+    box = strokes.box
+    found_again = np.minimum(was, likelihood(after, box, cover, occupied))
     rows, columns = slice(box.top, box.bottom), slice(box.left, box.right)
-    was, now = _edges(before[rows, columns]), _edges(after[rows, columns])
-    strong = near & (was > _VISIBLE_LEVELS)
-    if not strong.any():
-        return Residual(0.0, erased=True)
-    kept = np.minimum(now / was.clip(1), 1) * (now > _VISIBLE_LEVELS)
-    # Edges that stay only count where something stands out from the background: a pattern has edges of its own.
-    about = cv2.dilate(left.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
-    score = float((kept * about)[strong].sum() / strong.sum())
+    same = _same_edges(before[rows, columns], after[rows, columns], was > 0.4)
+    score = float((found_again * same).sum()) / expected
     return Residual(round(score, 4), erased=score < ERASED_BELOW)
 
 
-def _edges(rgb: Image) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    lab = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-    across = cv2.Sobel(lab, cv2.CV_32F, 1, 0) / 4
-    down = cv2.Sobel(lab, cv2.CV_32F, 0, 1) / 4
-    return np.asarray(np.sqrt((across**2 + down**2).sum(2)))
+def _same_edges(before: Image, after: Image, strokes: Bools) -> Field:
+    """How much of the edges of ``before`` about each pixel is in ``after``, 0 to 1: the local coefficient of regression
+    of one gradient on the other, about as wide as a letter.
+    """
+    was, now = _gradients(before), _gradients(after)
+    near = cv2.dilate(strokes.astype(np.uint8), np.ones((3, 3), np.uint8))
+    width_px = max(3.0, min(strokes.shape) / 6)
+    kept = cv2.GaussianBlur((was * now).sum(2) * near, (0, 0), width_px)
+    had = cv2.GaussianBlur((was * was).sum(2) * near, (0, 0), width_px)
+    return np.asarray(np.clip(kept / (had + _EDGE_LEVELS), 0, 1), np.float32)
+
+
+def _gradients(rgb: Image) -> Field:
+    """Levels a pixel: three channels across, three down."""
+    values = rgb.astype(np.float32)
+    across, down = cv2.Sobel(values, cv2.CV_32F, 1, 0, scale=0.25), cv2.Sobel(values, cv2.CV_32F, 0, 1, scale=0.25)
+    return np.concatenate([across, down], axis=2)

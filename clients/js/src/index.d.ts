@@ -107,6 +107,17 @@ export interface TaskState {
   error: string | null;
   queue_position: number | null;
   result_url: string | null;
+  /** What was done to each region; empty until completed. */
+  regions: RegionReport[];
+}
+export interface RegionReport {
+  index: number;
+  mode: "box" | "strokes";
+  confidence: number | null;
+  masked_share: number;
+  model: string;
+  erased: boolean | null;
+  residual_score: number | null;
 }
 export interface BatchState {
   batch_id: string;

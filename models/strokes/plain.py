@@ -1,0 +1,80 @@
+"""Plain ground: a surface of colour that the rim of a region determines. What differs from it is text."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from models.engine import Image
+from models.strokes.novelty import Bools, Field
+
+_MAX_SAMPLES = 800
+_NEAR_PX = 4
+_LEAST_RIM_PX = 40
+_FIRST, _WITHIN = 40.0, 4.0
+"""Levels of 255: how far from the median colour what is fitted first, and how far from the surface what it explains."""
+_LEAST_SHARE, _MOST_SPREAD = 0.92, 1.3
+"""A rim of which the surface explains this share, with this median error in levels, is plain."""
+_VISIBLE, _CLEAR = 5.0, 14.0
+"""Levels of 255, of the channel that differs most."""
+
+
+def plain_strokes(rgb: Image, inside: Bools, rim: Bools) -> Bools | None:
+    """What differs, in the crop ``rgb`` ``(H, W, 3)``, from a quadratic surface through the colours of ``rim``.
+
+    ``inside``, ``rim``: the region and its surroundings, ``(H, W)``. None where these are no plain colour or gradient.
+    """
+    # What touches the region tells most: further out may be a sign's frame, or another ground.
+    near = rim & (cv2.dilate(inside.astype(np.uint8), np.ones((2 * _NEAR_PX + 1, 2 * _NEAR_PX + 1), np.uint8)) > 0)
+    for ring in (near, rim):
+        surface = _plain_surface(rgb, ring)
+        if surface is not None:
+            return _differing(rgb, surface)
+    return None
+
+
+def _differing(rgb: Image, surface: Field) -> Bools:
+    difference = rgb - surface
+    faint = np.abs(difference).max(2)
+    # The ringing of compression changes its sign from pixel to pixel, soft edges and shadows do not.
+    smooth = np.abs(cv2.GaussianBlur(difference, (0, 0), 1.0)).max(2)
+    drawn = (faint > _CLEAR) | ((faint > _VISIBLE) & (smooth > _VISIBLE))
+    return cv2.dilate(drawn.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+
+
+def _plain_surface(rgb: Image, rim: Bools) -> Field | None:
+    ys, xs = np.nonzero(rim)
+    if len(ys) < _LEAST_RIM_PX:
+        return None
+    step = max(1, len(ys) // _MAX_SAMPLES)
+    ys, xs = ys[::step], xs[::step]
+    colours = rgb[ys, xs].astype(np.float32)
+    height, width = rim.shape
+    basis = _basis(xs * (2 / width) - 1, ys * (2 / height) - 1)
+    inside = np.abs(colours - np.median(colours, axis=0)).max(1) < _FIRST
+    errors = np.zeros(len(ys), np.float32)
+    coefficients = np.zeros((6, 3), np.float32)
+    for _ in range(3):
+        if inside.mean() < 0.5:
+            return None
+        matrix = basis[inside]
+        # A touch of ridge: a rim on one side only must not let the surface run away on the other.
+        normal = matrix.T @ matrix + np.diag([0, 1e-3, 1e-3, 1e-2, 1e-2, 1e-2]) * len(matrix)
+        coefficients = np.linalg.solve(normal, matrix.T @ colours[inside]).astype(np.float32)
+        errors = np.abs(colours - basis @ coefficients).max(1)
+        inside = errors <= _WITHIN
+    if inside.mean() < _LEAST_SHARE or float(np.median(errors)) > _MOST_SPREAD:
+        return None
+    across, down = np.linspace(-1, 1, width, dtype=np.float32), np.linspace(-1, 1, height, dtype=np.float32)
+    return _surface(across, down, coefficients)
+
+
+def _basis(x: NDArray[np.float64], y: NDArray[np.float64]) -> Field:
+    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1).astype(np.float32)
+
+
+def _surface(across: Field, down: Field, c: Field) -> Field:
+    """``(len(down), len(across), 3)``: the polynomial with coefficients ``c`` ``(6, 3)``."""
+    rows = c[0] + down[:, None] * c[2] + (down * down)[:, None] * c[5]
+    columns = across[:, None] * c[1] + (across * across)[:, None] * c[3]
+    product = down[:, None, None] * (across[:, None] * c[4])[None]
+    return np.asarray(rows[:, None] + columns[None] + product, np.float32)

@@ -1,0 +1,1 @@
+"""How the weights that are ours were made: data recipe and training. Not part of the service."""
