@@ -16,13 +16,17 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image as Pillow
+from PIL import ImageDraw, ImageFont
 
 from benchmarks.backgrounds import BACKGROUNDS
 from benchmarks.pages import browser_pairs
 from benchmarks.pairs import HELD_OUT_SEED, STYLES, TUNING_SEED, Pair, make_pair
 from models.engine import Image
 from models.engines.classic.engine import ClassicEngine
-from models.job import DiffusionOptions
+from models.geometry import Rect
+from models.job import DiffusionOptions, InpaintJob, MaskMode, MaskOptions
+from models.pipeline import process
 from models.strokes.finder import Strokes, find_strokes, occupied_by
 from models.strokes.verdict import residual
 
@@ -156,6 +160,38 @@ def verdicts(pairs: list[Pair]) -> str:
     return "\n".join(lines)
 
 
+def page_of_lines(count: int = 50) -> tuple[Image, tuple[Rect, ...]]:
+    """A plain page, 1240 x 1754 pixels, and the boxes of its lines."""
+    picture = Pillow.new("RGB", (1240, 1754), (252, 251, 247))
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(22)
+    words, boxes = ("Nobody sees where the words once stood, neither on paper nor on a painted wall. " * 2)[:96], []
+    for line in range(count):
+        spot = (110, 60 + 33 * line)
+        draw.text(spot, words[line % 7 :], (25, 25, 30), font)
+        left, top, right, bottom = draw.textbbox(spot, words[line % 7 :], font)
+        boxes.append(Rect(left - 3, top - 3, right - left + 6, bottom - top + 6))
+    return np.asarray(picture), tuple(boxes)
+
+
+def seconds_of_a_page(runs: int = 5) -> str:
+    """The whole way, from PNG to PNG, on one core: decoding, finding, filling, judging, encoding."""
+    image, regions = page_of_lines()
+    data = bytes(cv2.imencode(".png", image[..., ::-1])[1])
+    job, taken, stages = InpaintJob(regions, masking=MaskOptions(MaskMode.AUTO)), [], []
+    for _ in range(runs):
+        started = time.process_time()
+        result = process(
+            job, data, None, ClassicEngine(), max_pixels=10**8, max_window_px=2048, on_progress=lambda _: None,
+            should_stop=lambda: False,
+        )  # fmt: skip
+        taken.append(time.process_time() - started)
+        stages.append(result.stats.stage_times_s)
+    erased = sum(one.erased is True for one in result.stats.regions)
+    middle = {name: float(np.median([each[name] for each in stages])) for name in stages[0]}
+    parts = ", ".join(f"{name} {value:.2f}" for name, value in middle.items())
+    return f"A page of {len(regions)} lines: {np.median(taken):.2f} s, {erased} judged erased ({parts})"
+
+
 def table(rows: dict[str, list[Row]], title: str) -> str:
     lines = [
         f"| {title} | regions | recall | area | IoU | both met | confidence | ms, median |",
@@ -181,6 +217,7 @@ def main() -> None:
     options = parser.parse_args()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
+    print(seconds_of_a_page())
     pairs = synthetic(TUNING_SEED if options.tuning else HELD_OUT_SEED, options.per_style)
     _print(pairs, "ground" if options.by == "kind" else "style", lambda pair: getattr(pair, options.by))
     print(verdicts(pairs[:: options.every]), flush=True)

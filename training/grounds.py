@@ -66,7 +66,7 @@ def _read(file: Path, longest: int) -> Image | None:
 
 
 def _picture(values: NDArray[np.floating]) -> Image:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(values), 0, 255), np.uint8)
 
 
 def _flat(height: int, width: int, random: Random) -> Image:

@@ -23,7 +23,9 @@ _LEAST_RIM_PX = 40
 _SINGLE_LINE_PX = 96
 """Higher and wider regions are also looked at in smaller copies: the network knows letters of 8 to 80 pixels."""
 _MAX_COPIES = 4
+_CLEARLY_SURER = 0.04
 _SURE_PROBABILITY = 0.4
+_LEAST_STROKE_PX = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ def find_strokes(image: Image, regions: Sequence[tuple[Box, Bools]]) -> list[Str
     ``image``: RGB uint8 ``(H, W, 3)``. Pixels of other regions are not taken for surroundings.
     """
     occupied = occupied_by(image, regions)
-    return [_strokes(box, cover, likelihood(image, box, cover, occupied)) for box, cover in regions]
+    return [_strokes(box, likelihood(image, box, cover, occupied)) for box, cover in regions]
 
 
 def occupied_by(image: Image, regions: Sequence[tuple[Box, Bools]]) -> Bools:
@@ -74,24 +76,26 @@ def likelihood(image: Image, box: Box, cover: Bools, occupied: Bools) -> Field:
 
 
 def _in_copies(rgb: Image, inside: Bools, others: Bools, prior: Field) -> Field:
-    """The network's answer at the picture's own size, and at halves of it as long as letters may be too large."""
+    """The network's answer at the size at which it is surest: large letters are read in smaller copies of the crop."""
     # PyTorch is loaded by processes that look for strokes, not by all that know what a region is.
     from models.strokes.network import stroke_probability
 
     found = stroke_probability(rgb, inside, others, prior)
+    best = _confidence(found * inside) + _CLEARLY_SURER
     height, width = inside.shape
     least = min(height, width) - 2 * _PAD_PX
     for copy in range(1, _MAX_COPIES):
         if least / 2 ** (copy - 1) <= _SINGLE_LINE_PX:
             break
         size = (max(8, width >> copy), max(8, height >> copy))
-        coarse = stroke_probability(
-            _shrunk(rgb, size),
-            _shrunk(inside, size) > 0,
-            _shrunk(others, size) > 0,
-            np.asarray(cv2.resize(prior, size), np.float32),
-        )
-        found = np.maximum(found, cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR))
+        region, neighbours = _shrunk(inside, size) > 0, _shrunk(others, size) > 0
+        novel = np.asarray(cv2.resize(prior, size), np.float32)
+        coarse = stroke_probability(_shrunk(rgb, size), region, neighbours, novel)
+        sure = _confidence(coarse * region)
+        if sure > best:
+            best = sure + _CLEARLY_SURER
+            grown = np.ones((2**copy - 1, 2**copy - 1), np.uint8)  # a pixel of the copy is all round them
+            found = np.asarray(cv2.erode(cv2.resize(coarse, (width, height)), grown), np.float32)
     return found
 
 
@@ -103,14 +107,14 @@ def _shrunk(array: NDArray[Any], size: tuple[int, int]) -> Image:
     return np.asarray(cv2.resize(array.astype(np.uint8), size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _strokes(box: Box, cover: Bools, found: Field) -> Strokes:
-    mask = found >= _SURE_PROBABILITY
-    return Strokes(box, mask, found, round(_confidence(found, mask, int(cover.sum())), 3))
+def _strokes(box: Box, found: Field) -> Strokes:
+    return Strokes(box, found >= _SURE_PROBABILITY, found, round(_confidence(found), 3))
 
 
-def _confidence(found: Field, mask: Bools, area: int) -> float:
+def _confidence(found: Field) -> float:
     """The expected overlap (Dice) of the mask and the true strokes, if the likelihoods are right."""
+    mask = found >= _SURE_PROBABILITY
     masked = int(mask.sum())
-    if masked < 0.002 * area:
+    if masked < _LEAST_STROKE_PX:
         return 0.0
     return float(2 * found[mask].sum() / (masked + found.sum()))

@@ -1,5 +1,7 @@
 """Plain ground: a surface of colour that the rim of a region determines. What differs from it is text."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -34,11 +36,17 @@ def plain_strokes(rgb: Image, inside: Bools, rim: Bools) -> Bools | None:
 
 def _differing(rgb: Image, surface: Field) -> Bools:
     difference = rgb - surface
-    faint = np.abs(difference).max(2)
+    faint = _largest(difference)
     # The ringing of compression changes its sign from pixel to pixel, soft edges and shadows do not.
-    smooth = np.abs(cv2.GaussianBlur(difference, (0, 0), 1.0)).max(2)
+    smooth = _largest(cv2.GaussianBlur(difference, (5, 5), 1.0))
     drawn = (faint > _CLEAR) | ((faint > _VISIBLE) & (smooth > _VISIBLE))
     return cv2.dilate(drawn.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+
+
+def _largest(difference: NDArray[Any]) -> Field:
+    """Of the three channels, without sign; by planes, which is ten times as fast as a maximum over the last axis."""
+    first, second, third = cv2.split(np.abs(difference))
+    return np.asarray(np.maximum(np.maximum(first, second), third), np.float32)
 
 
 def _plain_surface(rgb: Image, rim: Bools) -> Field | None:

@@ -49,8 +49,8 @@ def _same_edges(before: Image, after: Image, strokes: Bools) -> Field:
     was, now = _gradients(before), _gradients(after)
     near = cv2.dilate(strokes.astype(np.uint8), np.ones((3, 3), np.uint8))
     width_px = max(3.0, min(strokes.shape) / 6)
-    kept = cv2.GaussianBlur((was * now).sum(2) * near, (0, 0), width_px)
-    had = cv2.GaussianBlur((was * was).sum(2) * near, (0, 0), width_px)
+    kept = cv2.GaussianBlur(np.einsum("ijk,ijk->ij", was, now) * near, (0, 0), width_px)
+    had = cv2.GaussianBlur(np.einsum("ijk,ijk->ij", was, was) * near, (0, 0), width_px)
     return np.asarray(np.clip(kept / (had + _EDGE_LEVELS), 0, 1), np.float32)
 
 
