@@ -64,8 +64,8 @@ class Breaker:
                 os.kill(pid, signal.SIGCONT)
 
     def _again(self) -> None:
-        """As the supervisor of a machine does it: a start that Ray itself gives up (on a busy machine its daemons do not
-        come up in the time it allows them) is made again. What was accepted must outlive that, too."""
+        """As the supervisor of a machine does it: a start that Ray itself gives up (on a busy machine its daemons do
+        not come up in the time it allows them) is made again. What was accepted must outlive that, too."""
         for _ in range(_STARTS):
             self.service = self._make()
             with suppress(AssertionError):

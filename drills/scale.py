@@ -7,6 +7,7 @@ The replicas only wait (the ``fake`` engine), so what is measured is the service
 import argparse
 import asyncio
 import json
+import os
 import random
 import statistics
 import sys
@@ -52,6 +53,8 @@ class Measured:
     update_s: list[float] = field(default_factory=list)
     submit_s: list[float] = field(default_factory=list)
     tracker_mb: list[float] = field(default_factory=list)
+    cores: dict[str, float] = field(default_factory=dict)
+    """Of each kind of process, all of that kind together: how many cores it kept busy."""
 
 
 async def fill(archive: TaskArchive, count: int, console: Console) -> list[str]:
@@ -173,8 +176,22 @@ async def measure(service: Service, tracker: int, size: Size, ended: list[str], 
         until = time.monotonic() + size.seconds
         console.print(f"Measuring for {size.seconds:g} s ...")
         watchers = [load.watch(session, number, until) for number in range(size.watchers)]
+        before = _busy_s(service)
         await asyncio.gather(load.ask(session, until), load.memory(tracker, until), *watchers)
+        after = _busy_s(service)
+    load.measured.cores = {kind: (after[kind] - before[kind]) / size.seconds for kind in before}
     return load.measured
+
+
+def _busy_s(service: Service) -> dict[str, float]:
+    """Seconds of processor time so far."""
+    pids = {kind: service.named(title) for kind, title in PROCESSES.items()} | {"client": [os.getpid()]}
+    return {kind: sum(map(_processor_s, found)) for kind, found in pids.items()}
+
+
+def _processor_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def print_measured(measured: Measured, size: Size, console: Console) -> None:
@@ -194,6 +211,8 @@ def print_measured(measured: Measured, size: Size, console: Console) -> None:
     first, last = measured.tracker_mb[0], measured.tracker_mb[-1]
     table.add_row("tracker's resident memory, MB", "", f"{first:.0f} at first", f"{last:.0f} at last", "")
     console.print(table)
+    shares = ", ".join(f"{kind} {100 * cores:.0f} %" for kind, cores in measured.cores.items())
+    console.print(f"Of one core: {shares}")
 
 
 def main() -> int:
