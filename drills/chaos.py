@@ -22,7 +22,7 @@ from rich.table import Table
 from deployments.archive_store import open_store
 from deployments.task_archive import TaskArchive
 from drills.books import Books, Expected, close_books
-from drills.kills import KINDS, Breaker
+from drills.kills import KINDS, START_S, Breaker
 from drills.receiver import Receiver
 from drills.traffic import Client, Story, request_body
 from models.geometry import Rect
@@ -62,7 +62,7 @@ async def drill(plan: Plan, folder: Path, console: Console) -> Outcome:
     with _archive_at(plan.store, folder) as environment:
         breaker = await asyncio.to_thread(Breaker, folder, port, environment, plan.seed)
         try:
-            await asyncio.to_thread(breaker.service.wait_healthy)
+            await asyncio.to_thread(breaker.service.wait_healthy, START_S)
             async with Receiver(flaky=bool(plan.kills)) as receiver:
                 url = breaker.service.url
                 clients = [Client(url, receiver.url, body, plan.seed + n) for n in range(plan.clients)]

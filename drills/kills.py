@@ -19,7 +19,7 @@ PROCESSES = {
     "controller": "ray::ServeController",
 }
 KINDS = (*PROCESSES, "node", "restart", "pause")
-_STARTS, _START_S = 3, 240.0
+_STARTS, START_S = 3, 240.0
 _PAUSE_S = 15.0
 """Longer than a running attempt may be silent."""
 
@@ -69,7 +69,7 @@ class Breaker:
         for _ in range(_STARTS):
             self.service = self._make()
             with suppress(AssertionError):
-                self.service.wait_healthy(_START_S)
+                self.service.wait_healthy(START_S)
                 return
             self.done["start given up"] += 1
             if self.service.process.poll() is None:
