@@ -1,10 +1,11 @@
 /** The page: a picture and regions go in, a cleaned picture comes out, now or as a task. */
 
-import { Client, TaskCancelled } from "./client/index.js";
-import { program } from "./code.js";
+import { Client, TaskCancelled, Unauthorized } from "./client/index.js";
+import { listenToCompare, show } from "./compare.js";
 import { Editor } from "./editor.js";
+import { copyCode, downloadMask, listenToTabs, send, showCode } from "./request.js";
 import { sampleImage } from "./sample.js";
-import { asMask, asRegions, box } from "./shapes.js";
+import { box } from "./shapes.js";
 import { TasksView, stateName } from "./tasks.js";
 import { currentLanguage, speak, text } from "./texts.js";
 
@@ -18,7 +19,6 @@ let client = new Client(BASE);
 let file = null;
 let info = null;
 let running = null;
-let urls = [];
 
 const tasks = new TasksView({
   body: $("tasks"),
@@ -27,9 +27,9 @@ const tasks = new TasksView({
   onCancel: (id) => client.task(id).cancel().catch(showError),
 });
 
-const chosen = (name) => document.querySelector(`input[name="${name}"]:checked`).value;
 const say = (sentence) => ($("status").textContent = sentence);
 const showError = (error) => ($("error").textContent = error.message);
+const code = () => showCode(BASE, file, editor);
 
 // --- the service
 
@@ -42,16 +42,24 @@ async function connect() {
 }
 
 async function describeService() {
+  let state = "good";
+  let sentence;
   try {
-    info = await client.info();
     const health = await client.health();
+    if (health.status !== "healthy") state = "bad";
+    sentence = health.message;
+    info = await client.info();
     const notes = health.degraded?.length ? health.degraded.join(" ") : "";
-    $("health").textContent = `${text("healthy", { name: info.model.name })} ${notes}`;
-    if (health.status !== "healthy") $("health").textContent = health.message;
+    if (state === "good") sentence = `${text("healthy", { name: info.model.name })} ${notes}`;
   } catch (error) {
     info = null;
-    $("health").textContent = `${text("unreachable")}: ${error.message}`;
+    state = "bad";
+    sentence = error instanceof Unauthorized ? text("keyNeeded") : `${text("unreachable")}: ${error.message}`;
+    $("key-field").classList.toggle("needed", error instanceof Unauthorized);
   }
+  if (info) $("key-field").classList.remove("needed");
+  $("health").textContent = sentence;
+  $("health").dataset.state = state;
   fillModels();
 }
 
@@ -77,7 +85,8 @@ async function open(blob, name) {
   file = new File([blob], name, { type: blob.type });
   $("editor").hidden = false;
   $("result").hidden = true;
-  editor.open(bitmap);
+  say("");
+  await editor.open(bitmap);
 }
 
 function setTool(tool) {
@@ -87,10 +96,13 @@ function setTool(tool) {
 }
 
 function drawingChanged() {
-  $("run").disabled = editor.shapes.length === 0 || running !== null;
+  const none = editor.shapes.length === 0;
+  $("run").textContent = text(none ? "runText" : "run");
+  $("run").disabled = file === null || running !== null;
+  $("no-regions").hidden = !none;
   $("finish").hidden = !(editor.hasDraft && editor.tool === "polygon");
   $("regions").replaceChildren(...editor.shapes.map(regionItem));
-  showCode();
+  code();
 }
 
 function regionItem(shape, index) {
@@ -110,12 +122,18 @@ function regionItem(shape, index) {
 
 // --- running
 
-function options() {
-  const fields = Object.fromEntries(new FormData($("options")));
-  const made = { output_format: fields.output_format, hd_strategy: fields.hd_strategy };
-  if (fields.output_format !== "png") made.quality = Number(fields.quality);
-  if (fields.model) made.model = fields.model;
-  return made;
+async function find() {
+  $("find").disabled = true;
+  $("error").textContent = "";
+  say(text("finding"));
+  try {
+    editor.addFound(await client.detectText(file));
+  } catch (error) {
+    say("");
+    showError(error);
+  } finally {
+    $("find").disabled = false;
+  }
 }
 
 async function run() {
@@ -124,8 +142,7 @@ async function run() {
   setRunning(true);
   const before = file;
   try {
-    const picture = await (chosen("mode") === "task" ? asTask(signal) : now(signal));
-    show(before, picture);
+    show(before, await send(client, file, editor, { signal, onUpdate: showUpdate, onCancelFailed: showError }));
   } catch (error) {
     if (error instanceof TaskCancelled || error.name === "AbortError") say(text("cancelled"));
     else {
@@ -139,7 +156,7 @@ async function run() {
 }
 
 function setRunning(on) {
-  $("run").disabled = on || editor.shapes.length === 0;
+  $("run").disabled = on;
   $("cancel").hidden = !on;
   $("progress").hidden = !on;
   $("progress").removeAttribute("value");
@@ -149,32 +166,6 @@ function setRunning(on) {
   }
 }
 
-async function now(signal) {
-  const regions = asRegions(editor.shapes);
-  if (regions) return client.removeText(file, regions, { ...options(), signal });
-  return client.inpaint(file, await drawnMask(), { ...options(), signal });
-}
-
-async function asTask(signal) {
-  say(text("sending"));
-  const task = await submit(signal);
-  // Giving up is told to the service at once; the end is then heard as any other.
-  signal.addEventListener("abort", () => task.cancel().catch(showError), { once: true });
-  return task.result({ onUpdate: showUpdate });
-}
-
-/** A mask travels as a batch of one: the call for a single task takes regions only. */
-async function submit(signal) {
-  const regions = asRegions(editor.shapes);
-  if (regions) return client.submit(file, regions, { ...options(), signal });
-  const batch = await client.submitBatch([{ image: file, mask: await drawnMask() }], { ...options(), signal });
-  return client.task((await batch.status()).tasks[0].task_id);
-}
-
-function drawnMask() {
-  return asMask(editor.shapes, $("canvas").width, $("canvas").height);
-}
-
 function showUpdate(update) {
   $("progress").value = update.progress;
   const waiting = update.status === "pending" && update.queuePosition !== null;
@@ -182,69 +173,11 @@ function showUpdate(update) {
   say(text("taskProgress", { status, progress: Math.round(update.progress) }));
 }
 
-function show(before, picture) {
-  urls.forEach((url) => URL.revokeObjectURL(url));
-  urls = [before, picture.blob].map((blob) => URL.createObjectURL(blob));
-  [$("before").src, $("after").src] = urls;
-  $("download").href = urls[1];
-  $("download").download = `clean.${picture.mediaType.split("/")[1]}`;
-  $("facts").textContent = [picture.model, picture.hdStrategy, picture.notes].filter(Boolean).join(" · ");
-  $("result").hidden = false;
-  say(text("done", { model: picture.model, seconds: picture.processingTimeS }));
-  slide(50);
-  $("result-title").focus();
-}
-
-function slide(percent) {
-  $("slider").value = percent;
-  $("compare").style.setProperty("--at", `${percent}%`);
-}
-
-function slideTo(event) {
-  const frame = $("compare").getBoundingClientRect();
-  slide(Math.min(100, Math.max(0, ((event.clientX - frame.left) / frame.width) * 100)));
-}
-
-// --- the same request
-
-async function showCode() {
-  const regions = asRegions(editor.shapes);
-  const request = {
-    base: BASE, fileName: file?.name ?? "photo.jpg", regions, options: options(),
-    asTask: chosen("mode") === "task", withKey: $("key").value !== "",
-  };
-  const tab = document.querySelector('[role="tab"][aria-selected="true"]');
-  $("code").textContent = program(tab.dataset.language, request);
-  $("mask").hidden = regions !== null;
-  if (regions === null) {
-    URL.revokeObjectURL($("mask").href);
-    $("mask").href = URL.createObjectURL(await drawnMask());
-  }
-}
-
-function selectTab(tab) {
-  for (const one of $("tabs").children) {
-    one.ariaSelected = String(one === tab);
-    one.tabIndex = one === tab ? 0 : -1;
-  }
-  $("code").setAttribute("aria-labelledby", tab.id);
-  tab.focus();
-  showCode();
-}
-
-function tabKey(event) {
-  const all = [...$("tabs").children];
-  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-  if (step) selectTab(all[(all.indexOf(document.activeElement) + step + all.length) % all.length]);
-}
-
-async function copy() {
-  // The clipboard exists on https and localhost only; elsewhere the text is selected for the reader.
-  getSelection().selectAllChildren($("code"));
-  if (navigator.clipboard) {
-    await navigator.clipboard.writeText($("code").textContent);
-    say(text("copied"));
-  }
+function optionsChanged() {
+  const { model, output_format } = Object.fromEntries(new FormData($("options")));
+  $("steps-field").hidden = model !== "ldm";
+  $("quality-field").hidden = output_format === "png";
+  code();
 }
 
 // --- the page
@@ -288,22 +221,17 @@ function listen() {
   });
   editor.addEventListener("change", drawingChanged);
   editor.addEventListener("say", (event) => say(text(event.detail.name, event.detail.values)));
-  on("options", "change", showCode);
+  on("options", "change", optionsChanged);
   on("options", "submit", (event) => event.preventDefault());
-  on("mode", "change", showCode);
+  on("mode", "change", code);
   on("key", "change", connect);
   on("run", "click", run);
   on("cancel", "click", () => running?.abort());
-  on("slider", "input", (event) => slide(Number(event.target.value)));
-  on("compare", "pointerdown", (event) => {
-    event.preventDefault();
-    $("compare").setPointerCapture(event.pointerId);
-    slideTo(event);
-  });
-  on("compare", "pointermove", (event) => $("compare").hasPointerCapture(event.pointerId) && slideTo(event));
-  on("tabs", "click", (event) => event.target.role === "tab" && selectTab(event.target));
-  on("tabs", "keydown", tabKey);
-  on("copy", "click", () => copy().catch(showError));
+  on("find", "click", find);
+  on("copy", "click", () => copyCode().then((copied) => copied && say(text("copied")), showError));
+  on("mask", "click", () => downloadMask(editor));
+  listenToCompare();
+  listenToTabs(code);
   on("language", "change", (event) => setLanguage(event.target.value));
   on("theme", "change", (event) => (document.documentElement.dataset.theme = event.target.value));
   addEventListener("resize", () => editor.redraw());

@@ -2,13 +2,26 @@
 
 import { isWhole, trace } from "./shapes.js";
 
+const MOST_SHOWN = 2048;
+
+async function smaller(image, { width, height }) {
+  const copy = await createImageBitmap(image, { resizeWidth: width, resizeHeight: height, resizeQuality: "high" });
+  image.close();
+  return copy;
+}
+
 export class Editor extends EventTarget {
   #canvas;
   #context;
   #image = null;
   #draft = null;
   #pointer = null;
+  /** Pixels of the canvas for each of the image, and whether a drawing is due. */
+  #shown = 1;
+  #due = false;
   shapes = [];
+  width = 0;
+  height = 0;
   tool = "rect";
   brushSize = 24;
 
@@ -29,10 +42,14 @@ export class Editor extends EventTarget {
     return this.#draft !== null;
   }
 
-  /** `image`: an ImageBitmap. */
-  open(image) {
-    this.#image = image;
-    Object.assign(this.#canvas, { width: image.width, height: image.height });
+  /** `image`: an ImageBitmap. What is shown of a large one is a smaller copy: drawing has to keep up with a finger. */
+  async open(image) {
+    const { width, height } = image;
+    this.#shown = Math.min(1, MOST_SHOWN / Math.max(width, height));
+    const size = { width: Math.round(width * this.#shown), height: Math.round(height * this.#shown) };
+    this.#image = this.#shown < 1 ? await smaller(image, size) : image;
+    Object.assign(this.#canvas, size);
+    Object.assign(this, { width, height });
     this.#pointer = null;
     this.clear();
   }
@@ -61,6 +78,13 @@ export class Editor extends EventTarget {
     this.#changed();
   }
 
+  /** Lines of text, as the service found them. */
+  addFound(lines) {
+    this.shapes.push(...lines.map(({ points }) => ({ kind: "polygon", points })));
+    this.#say(lines.length > 0 ? "found" : "nothingFound", { count: lines.length });
+    this.#changed();
+  }
+
   cancelDraft() {
     this.#draft = null;
     this.#changed();
@@ -79,11 +103,22 @@ export class Editor extends EventTarget {
     else this.#changed();
   }
 
+  /** Once before the next frame, however often it is asked for. */
   redraw() {
-    if (!this.#image) return;
+    if (this.#due || !this.#image) return;
+    this.#due = true;
+    requestAnimationFrame(() => {
+      this.#due = false;
+      this.#draw();
+    });
+  }
+
+  #draw() {
     const context = this.#context;
     const scale = this.#scale();
+    context.setTransform(1, 0, 0, 1, 0, 0);
     context.drawImage(this.#image, 0, 0);
+    context.scale(this.#shown, this.#shown);
     context.lineWidth = 2 * scale;
     for (const shape of [...this.shapes, ...(this.#draft ? [this.#draft] : [])]) {
       context.fillStyle = context.strokeStyle = "rgba(226, 40, 84, 0.38)";
@@ -110,15 +145,15 @@ export class Editor extends EventTarget {
 
   /** Image pixels for each pixel of the page. */
   #scale() {
-    return this.#canvas.width / Math.max(1, this.#canvas.clientWidth);
+    return this.width / Math.max(1, this.#canvas.clientWidth);
   }
 
   #at(event) {
     const frame = this.#canvas.getBoundingClientRect();
     const clamp = (value, most) => Math.min(Math.max(value, 0), most);
     return [
-      clamp(((event.clientX - frame.left) / frame.width) * this.#canvas.width, this.#canvas.width),
-      clamp(((event.clientY - frame.top) / frame.height) * this.#canvas.height, this.#canvas.height),
+      clamp(((event.clientX - frame.left) / frame.width) * this.width, this.width),
+      clamp(((event.clientY - frame.top) / frame.height) * this.height, this.height),
     ];
   }
 
@@ -169,16 +204,16 @@ export class Editor extends EventTarget {
 
   #step([dx, dy], pixels) {
     const reach = pixels * Math.max(1, this.#scale());
-    const [x, y] = this.#pointer ?? [this.#canvas.width / 2, this.#canvas.height / 2];
+    const [x, y] = this.#pointer ?? [this.width / 2, this.height / 2];
     const within = (value, most) => Math.round(Math.min(Math.max(value, 0), most));
-    this.#showPointer([within(x + dx * reach, this.#canvas.width), within(y + dy * reach, this.#canvas.height)]);
+    this.#showPointer([within(x + dx * reach, this.width), within(y + dy * reach, this.height)]);
     if (this.#draft && this.#draft.kind !== "polygon") this.#extend(this.#pointer);
     this.#say("pointer", { x: this.#pointer[0], y: this.#pointer[1] });
   }
 
   /** A corner; the second of a rectangle, and the second press of the brush, end it. */
   #set() {
-    const at = this.#pointer ?? [this.#canvas.width / 2, this.#canvas.height / 2].map(Math.round);
+    const at = this.#pointer ?? [this.width / 2, this.height / 2].map(Math.round);
     this.#showPointer(at);
     if (this.#draft && this.#draft.kind !== "polygon") {
       this.finish();

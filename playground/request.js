@@ -1,0 +1,92 @@
+/** The request that the page stands for: how it is sent, and how it is shown as a program. */
+
+import { program } from "./code.js";
+import { asMask, asRegions } from "./shapes.js";
+
+const $ = (id) => document.getElementById(id);
+const chosen = (name) => document.querySelector(`input[name="${name}"]:checked`).value;
+
+/** What differs from the service's own defaults. */
+function options(regions) {
+  const { model, sd_steps, mask_mode, output, output_format, quality, hd_strategy } = Object.fromEntries(
+    new FormData($("options")),
+  );
+  const made = {};
+  if (model) made.model = model;
+  if (model === "ldm") made.sd_steps = Number(sd_steps);
+  // A mask says itself what goes; without regions `auto` is the service's default.
+  if (regions !== null && !(regions.length === 0 && mask_mode === "auto")) made.mask_mode = mask_mode;
+  if (output !== "image") made.output = output;
+  if (output_format !== "png") Object.assign(made, { output_format, quality: Number(quality) });
+  if (hd_strategy !== "Auto") made.hd_strategy = hd_strategy;
+  return made;
+}
+
+export function current(editor) {
+  const regions = asRegions(editor.shapes);
+  return { regions, options: options(regions), asTask: chosen("mode") === "task" };
+}
+
+export const drawnMask = (editor) => asMask(editor.shapes, editor.width, editor.height);
+
+/** The picture; `signal` gives up, `onUpdate` hears of a task's progress. */
+export async function send(client, file, editor, { signal, onUpdate, onCancelFailed }) {
+  const { regions, options: given, asTask } = current(editor);
+  const listed = regions?.length > 0 ? regions : undefined;
+  if (!asTask) {
+    if (regions === null) return client.inpaint(file, await drawnMask(editor), { ...given, signal });
+    return client.removeText(file, listed, { ...given, signal });
+  }
+  const task = await submit(client, file, editor, { regions, listed, given, signal });
+  // Giving up is told to the service at once; the end is then heard as any other.
+  signal.addEventListener("abort", () => task.cancel().catch(onCancelFailed), { once: true });
+  return task.result({ onUpdate });
+}
+
+/** A mask travels as a batch of one: the call for a single task takes regions only. */
+async function submit(client, file, editor, { regions, listed, given, signal }) {
+  if (regions !== null) return client.submit(file, listed, { ...given, signal });
+  const batch = await client.submitBatch([{ image: file, mask: await drawnMask(editor) }], { ...given, signal });
+  return client.task((await batch.status()).tasks[0].task_id);
+}
+
+/** As a program, in the language of the chosen tab. */
+export function showCode(base, file, editor) {
+  const request = { ...current(editor), base, fileName: file?.name ?? "photo.jpg", withKey: $("key").value !== "" };
+  const tab = document.querySelector('[role="tab"][aria-selected="true"]');
+  $("code").textContent = program(tab.dataset.language, request);
+  $("mask").hidden = request.regions !== null;
+}
+
+export function listenToTabs(onSelect) {
+  const tabs = [...$("tabs").children];
+  const select = (tab) => {
+    for (const one of tabs) {
+      one.ariaSelected = String(one === tab);
+      one.tabIndex = one === tab ? 0 : -1;
+    }
+    $("code").setAttribute("aria-labelledby", tab.id);
+    tab.focus();
+    onSelect();
+  };
+  $("tabs").addEventListener("click", (event) => event.target.role === "tab" && select(event.target));
+  $("tabs").addEventListener("keydown", ({ key }) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[key];
+    if (step) select(tabs[(tabs.indexOf(document.activeElement) + step + tabs.length) % tabs.length]);
+  });
+}
+
+/** True when it is in the clipboard; that exists on https and localhost only, elsewhere the text is selected. */
+export async function copyCode() {
+  getSelection().selectAllChildren($("code"));
+  await navigator.clipboard?.writeText($("code").textContent);
+  return Boolean(navigator.clipboard);
+}
+
+export async function downloadMask(editor) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(await drawnMask(editor));
+  link.download = "mask.png";
+  link.click();
+  URL.revokeObjectURL(link.href);
+}

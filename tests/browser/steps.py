@@ -1,0 +1,52 @@
+"""What somebody does on the page, and what they see."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Visit
+
+SAMPLE = (640, 400)
+
+
+def with_sample(visit: Visit) -> Page:
+    page = visit.open()
+    page.get_by_role("button", name="use the sample").click()
+    expect(page.locator("#canvas")).to_be_visible()
+    page.locator("#canvas").scroll_into_view_if_needed()
+    return page
+
+
+def drag(page: Page, *points: tuple[float, float]) -> None:
+    """With the mouse, in image pixels."""
+    frame = page.locator("#canvas").bounding_box()
+    assert frame is not None
+    scale = frame["width"] / SAMPLE[0]
+    for number, (x, y) in enumerate(points):
+        page.mouse.move(frame["x"] + x * scale, frame["y"] + y * scale, steps=4)
+        if number == 0:
+            page.mouse.down()
+    page.mouse.up()
+
+
+def result_of(page: Page, tmp_path: Path) -> Image.Image:
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download", exact=True).click()
+    path = tmp_path / download.value.suggested_filename
+    download.value.save_as(path)
+    return Image.open(path)
+
+
+def darkest_channel(picture: Image.Image) -> NDArray[np.uint8]:
+    """The sample's words are almost white; nothing else there is."""
+    pixels: NDArray[np.uint8] = np.asarray(picture.convert("RGB"))
+    darkest: NDArray[np.uint8] = pixels.min(axis=2)
+    return darkest
+
+
+def shown(page: Page, name: str) -> Image.Image:
+    return Image.open(io.BytesIO(page.locator(name).screenshot()))

@@ -1,0 +1,120 @@
+"""The page for everyone: keyboard, touch, languages, screen readers, light and dark."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, expect
+
+from tests.browser.conftest import Visit
+from tests.browser.steps import drag, with_sample
+from tests.support.service import Service
+
+
+def test_all_of_it_by_keyboard(visit: Visit) -> None:
+    page = with_sample(visit)
+    page.locator("#canvas").focus()
+    for _ in range(12):
+        page.keyboard.press("Shift+ArrowLeft")
+    for _ in range(6):
+        page.keyboard.press("Shift+ArrowUp")
+    expect(page.locator("#status")).to_contain_text("Pointer at")
+    page.keyboard.press("Space")
+    expect(page.locator("#status")).to_contain_text("Corner set")
+    for _ in range(17):
+        page.keyboard.press("Shift+ArrowRight")
+    for _ in range(4):
+        page.keyboard.press("Shift+ArrowDown")
+    page.keyboard.press("Space")
+    expect(page.locator("#status")).to_have_text("Region 1 added")
+    page.keyboard.press("Backspace")
+    expect(page.locator("#status")).to_have_text("Region removed")
+    page.keyboard.press("Space")
+    page.keyboard.press("Shift+ArrowLeft")
+    page.keyboard.press("Shift+ArrowUp")
+    page.keyboard.press("Space")
+    for _ in range(40):  # no trap: Tab leads from the picture to the button
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "run":
+            break
+    assert page.evaluate("document.activeElement.id") == "run"
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Before and after")).to_be_focused()
+
+
+def test_touch(browser: Browser, service: Service) -> None:
+    context = browser.new_context(viewport={"width": 400, "height": 800}, has_touch=True, is_mobile=True)
+    try:
+        page = Visit(context.new_page(), service.url).open()
+        page.get_by_role("button", name="use the sample").tap()
+        canvas = page.locator("#canvas")
+        canvas.scroll_into_view_if_needed()
+        frame = canvas.bounding_box()
+        assert frame is not None
+        finger = context.new_cdp_session(page)
+        points = [(0.1, 0.15), (0.3, 0.2), (0.6, 0.3)]
+        for number, (x, y) in enumerate(points):
+            at = [{"x": frame["x"] + x * frame["width"], "y": frame["y"] + y * frame["height"]}]
+            finger.send(
+                "Input.dispatchTouchEvent", {"type": "touchMove" if number else "touchStart", "touchPoints": at}
+            )
+        finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        expect(page.get_by_role("listitem")).to_contain_text("Rectangle")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out on a phone"
+    finally:
+        context.close()
+
+
+@pytest.mark.parametrize(
+    ("language", "title", "button"),
+    [("zh", "文字去除试验台", "去除所有文字"), ("ja", "文字消去プレイグラウンド", "文字をすべて消す")],
+)
+def test_languages(visit: Visit, language: str, title: str, button: str) -> None:
+    page = visit.open()
+    page.locator("#language").select_option(language)
+    expect(page.get_by_role("heading", level=1)).to_have_text(title)
+    expect(page.get_by_role("button", name=button, exact=True)).to_be_visible()
+    assert page.title() == title
+    assert page.locator("html").get_attribute("lang", timeout=1000) == {"zh": "zh-CN", "ja": "ja"}[language]
+
+
+def test_what_a_screen_reader_is_told(visit: Visit) -> None:
+    page = with_sample(visit)
+    drag(page, (50, 55), (400, 115))
+    page.get_by_role("button", name="Remove", exact=True).click()
+    expect(page.locator("#result")).to_be_visible()
+    tree = page.locator("body").aria_snapshot()
+    print(tree)
+    for line in (
+        "- banner", "- main", '- heading "Text removal playground" [level=1]', '- radiogroup "Tool"',
+        '- radio "Rectangle" [checked]', 'application "Picture: draw what to remove"', '- combobox "Model"',
+        '- textbox "API key"', '- button "Remove region 1"', '- slider "Before — after"', '- img "Before"',
+        '- img "After"', '- link "Download"', '- tab "curl" [selected]', '- tabpanel "curl"',
+        '- region "Tasks and queue"', "- status: Done by cv2", "- alert",
+    ):  # fmt: skip
+        assert line in tree, f"{line}\n{tree}"
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll("button, input, select, a, canvas, img, progress")].filter(
+          (one) => one.checkVisibility() && !(one.ariaLabel || one.alt || one.textContent.trim() ||
+            one.labels?.[0]?.textContent.trim())).map((one) => one.outerHTML)"""
+    )
+    assert nameless == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_light_and_dark(browser: Browser, service: Service, tmp_path: Path, scheme: str) -> None:
+    context = browser.new_context(
+        viewport={"width": 1100, "height": 1300}, locale="en-US", color_scheme="dark" if scheme == "dark" else "light"
+    )
+    try:
+        page = with_sample(Visit(context.new_page(), service.url))
+        drag(page, (50, 55), (400, 115))
+        page.get_by_role("button", name="Remove", exact=True).click()
+        expect(page.locator("#result")).to_be_visible()
+        path = tmp_path / f"playground-{scheme}.png"
+        page.screenshot(path=path, full_page=True)
+        ground = np.asarray(Image.open(path).convert("L"))[:, :8].mean()
+        assert ground > 200 if scheme == "light" else ground < 60
+    finally:
+        context.close()
