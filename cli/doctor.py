@@ -1,12 +1,13 @@
 """``doctor``: is everything here that the service needs, and if not, what to do about it."""
 
+import json
 import platform
 import shutil
 import socket
 import sys
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import httpx
@@ -16,7 +17,7 @@ import typer
 from pydantic import ValidationError
 from rich.table import Table
 
-from cli.output import out
+from cli.output import AsJson, out
 from deployments.archive_store import open_store
 from ingress.settings import Settings, default_archive_dir
 from models.registry import needed_files
@@ -35,7 +36,7 @@ class Finding:
     advice: str = ""
 
 
-def command() -> None:
+def command(as_json: AsJson = False) -> None:
     """Check this machine and its settings. Exit code 1 when the service could not run."""
     try:
         settings = Settings.model_validate({})
@@ -43,13 +44,20 @@ def command() -> None:
         findings = [_settings_finding(error)]
     else:
         findings = [check(settings) for check in CHECKS]
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in findings]))
+    else:
+        _show(findings)
+    if any(finding.level == "bad" for finding in findings):
+        raise typer.Exit(1)
+
+
+def _show(findings: list[Finding]) -> None:
     table = Table("", "What", "Found", "What to do")
     marks = {"good": "[green]ok[/]", "weak": "[yellow]weak[/]", "bad": "[red]bad[/]"}
     for finding in findings:
         table.add_row(marks[finding.level], finding.name, finding.found, finding.advice)
     out().print(table)
-    if any(finding.level == "bad" for finding in findings):
-        raise typer.Exit(1)
 
 
 def _settings_finding(error: ValidationError) -> Finding:

@@ -1,9 +1,10 @@
 """What all commands share: where they print, whom they talk to, how they fail."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from iopaint_client import Client, TextRemovalClientError
+import typer
+from iopaint_client import Client, ConnectionFailed, Retries, TextRemovalClientError, Unauthorized
 from rich.console import Console
 from typer.core import TyperGroup
 
@@ -19,6 +20,9 @@ def err() -> Console:
     return Console(stderr=True, highlight=False)
 
 
+AsJson = Annotated[bool, typer.Option("--json", help="For programs: JSON on stdout.")]
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """The service that is meant."""
@@ -27,7 +31,14 @@ class Target:
     api_key: str | None
 
     def client(self) -> Client:
-        return Client(self.url, api_key=self.api_key)
+        # Somebody waits at the terminal: a second of repeats, not a minute.
+        return Client(self.url, api_key=self.api_key, retries=Retries(attempts=4))
+
+
+_ADVICE: dict[type[Exception], str] = {
+    ConnectionFailed: "Is it running? `iopaint-serve serve` starts it here; --url or IOPAINT_URL names another address.",
+    Unauthorized: "Give the service's key as --api-key or IOPAINT_API_KEY.",
+}
 
 
 class Failing(TyperGroup):
@@ -38,4 +49,7 @@ class Failing(TyperGroup):
             return super().invoke(ctx)
         except (TextRemovalClientError, TextRemovalError, OSError) as error:
             err().print(f"[bold red]Error:[/] {error}", soft_wrap=True)
+            for kind, advice in _ADVICE.items():
+                if isinstance(error, kind):
+                    err().print(advice, soft_wrap=True)
             ctx.exit(1)

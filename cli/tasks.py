@@ -1,5 +1,6 @@
 """``tasks``, ``watch``, ``result``, ``cancel``: what runs, and what became of it."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -7,17 +8,20 @@ import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from cli.output import Target, err, out
+from cli.output import AsJson, Target, err, out
 
 TaskId = Annotated[str, typer.Argument(metavar="TASK", help="The task's id.")]
 
 
-def tasks(context: typer.Context) -> None:
+def tasks(context: typer.Context, as_json: AsJson = False) -> None:
     """Figures of the queue, and the tasks that have not ended."""
     target: Target = context.obj
     with target.client() as client:
         queue = client.queue()
         active = [client.task(task_id).status() for task_id in queue.active_task_ids]
+    if as_json:
+        typer.echo(json.dumps({"queue": dict(queue.raw), "active": [dict(state.raw) for state in active]}))
+        return
     wait = "unknown" if queue.estimated_wait_s is None else f"{queue.estimated_wait_s:.1f} s"
     out().print(
         f"active {queue.active} (waiting {queue.pending}), completed {queue.completed}, failed {queue.error}, "

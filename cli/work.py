@@ -32,16 +32,17 @@ def remove(
     output_format: Format = None,
     quality: Quality = None,
 ) -> None:
-    """Remove what regions or a mask mark from one picture."""
-    if bool(region) == (mask is not None):
-        raise typer.BadParameter("give --region (as often as needed) or --mask")
+    """Remove what regions or a mask mark from one picture; without either, the text that the service finds."""
+    if region and mask is not None:
+        raise typer.BadParameter("give --region (as often as needed), or --mask, or neither to have the text found")
     target: Target = context.obj
     chosen = _options(model, output_format or _format_of(output), quality)
     with target.client() as client:
         if mask is not None:
             picture = client.inpaint(image, mask, **chosen)
         else:
-            picture = client.remove_text(image, [regions.parse(one) for one in region or ()], **chosen)
+            drawn = [regions.parse(one) for one in region] if region else None
+            picture = client.remove_text(image, drawn, **chosen)
     path = picture.save(output or image.with_name(f"{image.stem}-clean.{_suffix(picture)}"))
     out().print(f"{path}: {picture.model}, {picture.processing_time_s} s", soft_wrap=True)
     if picture.notes:
@@ -61,9 +62,10 @@ def batch(
     quality: Quality = None,
     again: Annotated[bool, typer.Option("--again", help="Also pictures whose result is there already.")] = False,
 ) -> None:
-    """Clean every picture of a folder, each as a task of its own. A run that was broken off goes on where it was."""
+    """Clean every picture of a folder, each as a task of its own: of the regions, or, where none are given at all, of the
+    text that the service finds. A run that was broken off goes on where it was."""
     target: Target = context.obj
-    shared = [regions.parse(one) for one in region or ()]
+    shared = [regions.parse(one) for one in region] if region else None
     named = regions.from_file(regions_file) if regions_file else {}
     into = output or folder.with_name(f"{folder.name}-clean")
     suffix = _file_suffix(output_format or "png")
@@ -72,7 +74,7 @@ def batch(
         for path in sorted(folder.iterdir())
         if path.suffix.lower() in _SUFFIXES and (again or not (into / f"{path.stem}.{suffix}").exists())
     }
-    if without := [path.name for path, (_, found) in todo.items() if not found]:
+    if regions_file and (without := [path.name for path, (_, found) in todo.items() if not found]):
         raise typer.BadParameter(f"no region is given for {', '.join(without[:5])}")
     into.mkdir(parents=True, exist_ok=True)
     failed = asyncio.run(_clean_all(target, todo, _options(model, output_format, quality)))
@@ -84,7 +86,7 @@ def batch(
 
 
 async def _clean_all(
-    target: Target, todo: dict[Path, tuple[Path, list[RegionInput]]], options: Options
+    target: Target, todo: dict[Path, tuple[Path, list[RegionInput] | None]], options: Options
 ) -> dict[str, str]:
     """What failed, by name."""
     failed: dict[str, str] = {}
@@ -94,7 +96,7 @@ async def _clean_all(
         bar = shown.add_task("Cleaning", total=len(todo))
         async with AsyncClient(target.url, api_key=target.api_key) as client:
 
-            async def one(path: Path, into: Path, found: list[RegionInput]) -> None:
+            async def one(path: Path, into: Path, found: list[RegionInput] | None) -> None:
                 async with places:
                     try:
                         task = await client.submit(path, found, **options)

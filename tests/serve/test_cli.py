@@ -54,6 +54,8 @@ def test_remove(service: Service, image: Path) -> None:
     mask.write_bytes(encoded(np.zeros((480, 640), np.uint8) + 255 * (np.indices((480, 640))[0] < 9).astype(np.uint8)))
     run("remove", str(image), "--mask", str(mask), url=service.url)
     assert image.with_name("photo-clean.png").exists()
+    found = run("remove", str(image), "-o", str(image.with_name("found.png")), url=service.url)
+    assert "found.png" in found.stdout
     refused = run("remove", str(image), "-r", "9000,9000,5,5", url=service.url, wanted=1)
     assert refused.stderr.startswith("Error: regions[0]")
 
@@ -82,6 +84,7 @@ def test_tasks_watch_cancel_result(service: Service, tmp_path: Path) -> None:
     with sdk.Client(service.url) as client:
         long = client.submit(encoded(photo(2000, 2000), "JPEG", quality=20), _FAR_APART, model="fake")
         assert long.id in run("tasks", url=service.url).stdout
+        assert long.id in json.loads(run("tasks", "--json", url=service.url).stdout)["queue"]["active_task_ids"]
         assert "cancelled" in run("cancel", long.id, url=service.url).stdout
         watched = run("watch", long.id, url=service.url, wanted=1)
         assert "was cancelled" in watched.stderr
