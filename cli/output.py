@@ -36,7 +36,7 @@ class Target:
 
 
 _ADVICE: dict[type[Exception], str] = {
-    ConnectionFailed: "Is it running? `iopaint-serve serve` starts it here; --url or IOPAINT_URL names another address.",
+    ConnectionFailed: "Is it running? `iopaint-serve serve` starts it here; --url or IOPAINT_URL names another.",
     Unauthorized: "Give the service's key as --api-key or IOPAINT_API_KEY.",
 }
 

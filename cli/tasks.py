@@ -1,6 +1,7 @@
 """``tasks``, ``watch``, ``result``, ``cancel``: what runs, and what became of it."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +21,8 @@ def tasks(context: typer.Context, as_json: AsJson = False) -> None:
         queue = client.queue()
         active = [client.task(task_id).status() for task_id in queue.active_task_ids]
     if as_json:
-        typer.echo(json.dumps({"queue": dict(queue.raw), "active": [dict(state.raw) for state in active]}))
+        told = {"queue": asdict(queue), "active": [dict(state.raw) for state in active]}
+        typer.echo(json.dumps(told))
         return
     wait = "unknown" if queue.estimated_wait_s is None else f"{queue.estimated_wait_s:.1f} s"
     out().print(

@@ -62,8 +62,9 @@ def batch(
     quality: Quality = None,
     again: Annotated[bool, typer.Option("--again", help="Also pictures whose result is there already.")] = False,
 ) -> None:
-    """Clean every picture of a folder, each as a task of its own: of the regions, or, where none are given at all, of the
-    text that the service finds. A run that was broken off goes on where it was."""
+    """Clean every picture of a folder, each as a task of its own; without any regions, of the text that the service finds.
+
+    A run that was broken off goes on where it was."""
     target: Target = context.obj
     shared = [regions.parse(one) for one in region] if region else None
     named = regions.from_file(regions_file) if regions_file else {}
