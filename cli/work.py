@@ -62,7 +62,7 @@ def batch(
     quality: Quality = None,
     again: Annotated[bool, typer.Option("--again", help="Also pictures whose result is there already.")] = False,
 ) -> None:
-    """Clean every picture of a folder, each as a task of its own; without any regions, of the text that the service finds.
+    """Clean every picture of a folder, each as a task; without regions, of the text that the service finds.
 
     A run that was broken off goes on where it was."""
     target: Target = context.obj
