@@ -118,6 +118,7 @@ export interface RegionReport {
   model: string;
   erased: boolean | null;
   residual_score: number | null;
+  trial_error: number | null;
 }
 export interface BatchState {
   batch_id: string;

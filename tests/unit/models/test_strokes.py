@@ -206,7 +206,7 @@ def test_small_letters_in_a_large_region_and_large_ones(size: int) -> None:
     rng = np.random.default_rng(3)
     clean = BACKGROUNDS["clouds"](rng, 420, 900)
     picture = Pillow.fromarray(clean)
-    rows = range(60, 340, size + 8)
+    rows = range(60, 340 - size, size + 8)
     for row in rows:
         ImageDraw.Draw(picture).text(
             (50, row), "Large and small" * (60 // size + 1), "black", ImageFont.load_default(size)
