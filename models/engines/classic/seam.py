@@ -9,7 +9,8 @@ from models.engines.classic.smooth import Unknown, Values
 
 _AROUND_PX = 8
 _TIMES = 3.0
-_LEVELS = 6.0
+_USUAL = 0.9
+_LEVELS = 4.0
 """A step from known to filled pixels may be so many times those of the ground, and so many levels more."""
 
 
@@ -34,4 +35,6 @@ def continues(image: Image, unknown: Unknown, group: Group, values: Values) -> b
     at_seam, beside = np.concatenate(seam), np.concatenate(ground)
     if not len(at_seam) or not len(beside):
         return True
-    return float(at_seam.mean()) <= _TIMES * float(beside.mean()) + _LEVELS
+    # Without the steps at frames and at what is left of letters.
+    usual = beside[beside <= np.quantile(beside, _USUAL)]
+    return float(at_seam.mean()) <= _TIMES * float(usual.mean()) + _LEVELS

@@ -18,6 +18,7 @@ Unknown = NDArray[np.bool_]
 Values = NDArray[np.float32]
 
 _FIT_POINTS = 2000
+_SURFACE_REACH_PX = 12
 _CV2_RADIUS_PX = 4
 _WIDEST_BAND = 150
 _LARGEST_BAND = 4_000_000
@@ -25,8 +26,10 @@ _LARGEST_BAND = 4_000_000
 
 
 def surface(image: Image, unknown: Unknown) -> Values:
-    """One quadratic surface through all known pixels. Exact for flat and evenly shaded grounds."""
-    rows, columns = np.nonzero(~unknown)
+    """One quadratic surface through the known pixels near the holes. Exact for flat and evenly shaded grounds."""
+    size = 2 * _SURFACE_REACH_PX + 1
+    near = cv2.dilate(unknown.astype(np.uint8), np.ones((size, size), np.uint8)) > 0
+    rows, columns = np.nonzero(near & ~unknown)
     return surface_at(unknown, fit_surface(image, rows, columns))
 
 

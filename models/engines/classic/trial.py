@@ -40,6 +40,8 @@ _MIN_TRIED = 0.3
 """Share of the mask that must lie on known ground for a shift to be evidence."""
 _GOOD_ENOUGH = 0.6
 """Levels of error that no later candidate can improve visibly: about what rounding alone gives."""
+_ALIKE_SPREADS, _ALIKE_LEVELS = 1.5, 12.0
+"""Colours are alike whose medians differ by at most so many spreads of the middle half, and so many levels more."""
 _TRIALS = 2
 _TRIED_PX = 120
 """Of a long line only so much, its middle, is tried."""
@@ -88,7 +90,7 @@ def prepare(image: Image, unknown: Unknown, ours: Unknown, group: Box) -> Trial 
     at = slice(inner.top, inner.bottom), slice(inner.left, inner.right)
     hole[at] = ours[view][at]
     tested = np.zeros_like(unknown)
-    for dy, dx in trial_shifts(unknown, hole, inner):
+    for dy, dx in trial_shifts(image[view], unknown, hole, inner):
         tested |= _shifted(hole, dy, dx)
     tested &= ~unknown
     both = unknown | tested
@@ -117,16 +119,27 @@ def choose(trial: Trial, pixels: int, missing: int, candidates: Sequence[Candida
     return best
 
 
-def trial_shifts(unknown: Unknown, hole: Unknown, group: Box) -> list[tuple[int, int]]:
-    """Shifts ``(dy, dx)`` that bring the hole onto known ground, the best evidence first."""
+def trial_shifts(image: Image, unknown: Unknown, hole: Unknown, group: Box) -> list[tuple[int, int]]:
+    """Shifts ``(dy, dx)`` that bring the hole onto known ground like that around it, the best evidence first."""
     near = cv2.dilate(unknown.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    ring = (cv2.dilate(hole.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0) & ~unknown
     total = max(1, int(hole.sum()))
     found = []
     for order, (dy, dx) in enumerate(_shifts(group)):
-        share = int((_shifted(hole, dy, dx) & ~near).sum()) / total
-        if share >= _MIN_TRIED:
+        tested = _shifted(hole, dy, dx) & ~near
+        share = int(tested.sum()) / total
+        if share >= _MIN_TRIED and _alike(image[tested], image[ring]):
             found.append((-round(share, 1), order, (dy, dx)))
     return [shift for _, _, shift in sorted(found)[:_TRIALS]]
+
+
+def _alike(ground: Image, ring: Image) -> bool:
+    """Whether one may stand for the other: a wall is no evidence for the sign that hangs on it."""
+    if not len(ring):
+        return True
+    low, middle, high = np.quantile(ring, (0.25, 0.5, 0.75), axis=0)
+    allowed = _ALIKE_SPREADS * (high - low) + _ALIKE_LEVELS
+    return bool((np.abs(np.median(ground, axis=0) - middle) <= allowed).all())
 
 
 def _shifts(group: Box) -> list[tuple[int, int]]:

@@ -139,8 +139,8 @@ def test_filters() -> None:
     assert kept(min_height_px=9.0) == [large]
     assert kept(include=(Rect(0, 0, 51, 100),)) == [large, small]
     assert kept(include=(Rect(0, 0, 49, 100),)) == []
-    assert kept(exclude=(Rect(0, 0, 200, 8),)) == [large, small], "grown by 2 px, it ends at 8"
-    assert kept(exclude=(Rect(0, 0, 200, 9),)) == [small]
+    assert kept(exclude=(Rect(0, 0, 200, 9),)) == [large, small], "grown by 1 px, it ends at 9"
+    assert kept(exclude=(Rect(0, 0, 200, 10),)) == [small]
     with pytest.raises(InvalidField) as raised:
         kept(exclude=(Rect(0, 0, 5, 5), Rect(300, 0, 5, 5)))
     assert raised.value.details["field"] == "exclude[1]"
@@ -162,7 +162,7 @@ def test_reading_order() -> None:
 
 
 def test_a_line_is_grown_on_all_sides() -> None:
-    assert box(10, 10, 100, 50).region().points == ((5.0, 5.0), (115.0, 5.0), (115.0, 65.0), (5.0, 65.0))
+    assert box(10, 10, 100, 50).region().points == ((8.5, 8.5), (111.5, 8.5), (111.5, 61.5), (8.5, 61.5))
 
 
 def test_a_curved_core_becomes_a_polygon_that_follows_it() -> None:
