@@ -107,7 +107,7 @@ def check_gpu(settings: Settings) -> Finding:
 def check_weights(settings: Settings) -> Finding:
     model = settings.iopaint_model
     store = WeightsStore(settings.model_dir)
-    missing = [file.name for file in needed_files(model) if store.find(file) is None]
+    missing = [file.name for file in needed_files(model, settings.weights_sources) if store.find(file) is None]
     if not missing:
         return Finding("weights", "good", f"{model} has what it needs")
     advice = f"Run `iopaint-serve models fetch {model}`, or place the file in MODEL_DIR."

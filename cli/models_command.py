@@ -7,7 +7,9 @@ from rich.table import Table
 
 from cli.output import out
 from ingress.settings import Settings
-from models.registry import known_models, needed_files
+from models.catalog import is_diffusion
+from models.hub import PipelineStore
+from models.registry import is_known, known_models, needed_files
 from models.weights import WeightsStore
 
 app = typer.Typer(no_args_is_help=True)
@@ -16,10 +18,14 @@ app = typer.Typer(no_args_is_help=True)
 @app.command("list")
 def list_models() -> None:
     """Every model, the files it needs, and where they are on this machine."""
-    store = WeightsStore(Settings.model_validate({}).model_dir)
+    settings = Settings.model_validate({})
+    store, pipelines = WeightsStore(settings.model_dir), PipelineStore(settings.model_dir)
     table = Table("Model", "File", "Here")
     for model in known_models():
-        files = needed_files(model)
+        if is_diffusion(model):
+            table.add_row(model, "a folder", str(pipelines.find(model) or "missing"))
+            continue
+        files = needed_files(model, settings.weights_sources)
         if not files:
             table.add_row(model, "none needed", "")
         for file in files:
@@ -32,11 +38,15 @@ def fetch(
     models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="As `models list` names them.")],
 ) -> None:
     """Download what models need, to MODEL_DIR or IOPaint's cache; checksums are verified."""
-    store = WeightsStore(Settings.model_validate({}).model_dir)
-    if unknown := [model for model in models if model not in known_models()]:
+    settings = Settings.model_validate({})
+    store = WeightsStore(settings.model_dir)
+    if unknown := [model for model in models if not is_known(model)]:
         raise typer.BadParameter(f"unknown: {', '.join(unknown)}; known are {', '.join(known_models())}")
     for model in models:
-        files = needed_files(model)
+        if is_diffusion(model):
+            out().print(f"{model}: {PipelineStore(settings.model_dir).ensure(model)}", soft_wrap=True)
+            continue
+        files = needed_files(model, settings.weights_sources)
         if not files:
             out().print(f"{model} needs no weights")
         for file in files:

@@ -1,7 +1,11 @@
 """What the deployments are told when they are built. Frozen values; nothing here reads the environment."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Self
+
+from models import memory
+from models.registry import EngineConfig
 
 NAMESPACE = "serve"
 
@@ -80,6 +84,33 @@ class InpainterConfig:
     """After so long without the default model, the fallback answers."""
     threads: int = 0
     """CPU threads of one forward pass; 0: the cores that the replica may use."""
+    max_batch: int = 0
+    """Windows of several requests in one pass at most; 0: what the engine says."""
     stuck_after_s: float = 900.0
     """Longer than any unit takes: a replica whose engine does not come on for so long is replaced."""
+    model_memory_bytes: int = 0
+    """Of all loaded engines; 0: half of the memory, on a GPU four fifths of its."""
+    job_memory_bytes: int = 0
+    """Of the images of all jobs; 0: two fifths of the memory."""
+    weights_sources: Mapping[str, str] = field(default_factory=dict)
+    """IOPaint's variables that say where weights come from."""
     log: LogConfig = LogConfig()
+
+    def model_budget_bytes(self) -> int:
+        share = 0.8 if self.device == "cuda" else 0.5
+        return self.model_memory_bytes or int(share * memory.device_limit_bytes(self.device))
+
+    def job_budget_bytes(self) -> int:
+        return self.job_memory_bytes or int(0.4 * memory.limit_bytes())
+
+    @property
+    def engines(self) -> EngineConfig:
+        return EngineConfig(
+            device=self.device,
+            model_dir=self.model_dir,
+            fake_unit_s=self.fake_unit_s,
+            threads=self.threads,
+            low_mem=self.low_mem,
+            cpu_offload=self.cpu_offload,
+            sources=self.weights_sources,
+        )

@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 
 from deployments.config import InpainterConfig
+from deployments.engine_shelf import EngineShelf, Lease
 from deployments.protocol import EngineReport
 from models.engine import InpaintEngine
 from models.engines.auto import AutoEngine
@@ -13,19 +13,23 @@ from models.registry import AUTO, AUTO_NETWORK, CLASSIC, only_weightless
 
 log = logging.getLogger("ray.serve")
 
-LoadEngine = Callable[[str], InpaintEngine]
 _RETRY_S = (5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0)
 
 
-class EngineRoom:
-    """Loads engines off the event loop. Weights that are missing are tried again until they arrive."""
+def kept(config: InpainterConfig) -> frozenset[str]:
+    """The engines that answer when no model is named: they are never let go."""
+    network = AUTO_NETWORK if config.model == AUTO else config.model
+    return frozenset({network, config.fallback_model})
 
-    def __init__(self, config: InpainterConfig, load: LoadEngine, retry_s: tuple[float, ...] = _RETRY_S) -> None:
+
+class EngineRoom:
+    """Decides who answers. Weights that are missing are tried again until they arrive."""
+
+    def __init__(self, config: InpainterConfig, shelf: EngineShelf, retry_s: tuple[float, ...] = _RETRY_S) -> None:
+        """``shelf``: keeps the engines of ``kept(config)``."""
         self._config = config
-        self._load = load
+        self._shelf = shelf
         self._retry_s = retry_s
-        self._engines: dict[str, InpaintEngine] = {}
-        self._loading: dict[str, asyncio.Lock] = {}
         self._network = AUTO_NETWORK if config.model == AUTO else config.model
         self._status = "loading"
         self._why = ""
@@ -45,21 +49,24 @@ class EngineRoom:
 
     @property
     def ready(self) -> bool:
-        return self._network in self._engines
+        return self._network in self._shelf
 
     @property
     def _tried(self) -> bool:
         return bool(self._why)
 
-    async def get(self, name: str | None) -> InpaintEngine:
-        """The engine for a request: the one named (which never falls back), or the one that answers now."""
+    async def lease(self, name: str | None) -> Lease:
+        """The engine for a request: the one named (which never falls back), or the one that answers now.
+
+        It stays loaded until the lease is released.
+        """
         if (name or self._config.model) == AUTO:
-            return self._auto()
+            return Lease(self._auto())  # of what never goes
         if name is not None:
-            return await self._named(name)
+            return await self._shelf.lease(name)
         for candidate in (self._config.model, self._config.fallback_model):
-            if candidate in self._engines:
-                return self._engines[candidate]
+            if candidate in self._shelf:
+                return await self._shelf.lease(candidate)
         raise self._not_yet()
 
     def report(self) -> EngineReport:
@@ -93,14 +100,14 @@ class EngineRoom:
     def _answering(self) -> InpaintEngine | None:
         if self._is_auto:
             return self._auto() if self.ready or self._waited else None
-        return self._engines.get(self._config.model) or self._engines.get(self._config.fallback_model)
+        return self._shelf.peek(self._config.model) or self._shelf.peek(self._config.fallback_model)
 
     def _auto(self) -> InpaintEngine:
         """Made anew for each request, of what is loaded now: it holds nothing itself."""
         if self._network in CLASSIC:
             return AutoEngine(None)
-        if self.ready:
-            return AutoEngine(self._engines[self._network])
+        if (network := self._shelf.peek(self._network)) is not None:
+            return AutoEngine(network)
         if not self._waited:
             raise self._not_yet()
         return AutoEngine(None, only_weightless(self._network, self._reason))
@@ -126,11 +133,8 @@ class EngineRoom:
 
     async def _load_fallback(self) -> None:
         fallback = self._config.fallback_model
-        if fallback and not self._is_auto and fallback not in self._engines:
+        if fallback and not self._is_auto and fallback not in self._shelf:
             await self._named(fallback)
 
-    async def _named(self, name: str) -> InpaintEngine:
-        async with self._loading.setdefault(name, asyncio.Lock()):
-            if name not in self._engines:
-                self._engines[name] = await asyncio.to_thread(self._load, name)
-            return self._engines[name]
+    async def _named(self, name: str) -> None:
+        (await self._shelf.lease(name)).release()

@@ -16,7 +16,7 @@ from deployments.config import InpainterConfig
 from deployments.detect_client import LineFinder
 from deployments.engine_room import EngineRoom
 from deployments.errors import ArchiveUnavailable
-from deployments.metered_engine import MeteredEngine
+from deployments.memory_gate import BoundedEngine, MemoryGate
 from deployments.metrics import Metrics, NoMetrics
 from deployments.progress import UnitProgress
 from deployments.protocol import AttemptReport, ReplicaReport, TaskEnd, TaskOrder, Verdict
@@ -24,7 +24,8 @@ from deployments.task_archive import TaskArchive
 from deployments.task_client import TrackerLink
 from deployments.tasks import Stage, TaskStatus
 from deployments.tracing import TaskSpans
-from deployments.unit_gate import GatedEngine, Priority, UnitGate
+from deployments.window_queue import Priority, QueuedEngine, WindowQueue
+from models import codec, memory
 from models.errors import TextRemovalError, WorkCancelled
 from models.job import InpaintJob, JobResult, JobStats
 from models.pipeline import ProgressEvent, process
@@ -64,7 +65,8 @@ class Inpainter:
         self._finder = finder
         self._metrics = metrics or NoMetrics()
         self._spans = TaskSpans()
-        self._gate = UnitGate()
+        self._queue = WindowQueue(self._metrics, config.max_batch)
+        self._memory = MemoryGate(config.job_budget_bytes())
         self._max_pixels = config.max_pixels
         self._threads = ThreadPoolExecutor(config.workers, thread_name_prefix="job")
         self._tasks: dict[str, RunningTask] = {}
@@ -111,7 +113,7 @@ class Inpainter:
 
         Fails when the engine hangs (a driver's fault, as a rule): nothing but a new process helps then.
         """
-        stuck_s = self._gate.stuck_s()
+        stuck_s = self._queue.stuck_s()
         if stuck_s > self._config.stuck_after_s:
             raise EngineStuck(f"The engine has worked on one unit for {stuck_s:.0f} s; the replica must be replaced.")
 
@@ -150,9 +152,20 @@ class Inpainter:
         stop: threading.Event,
         on_progress: Callable[[ProgressEvent], None],
     ) -> JobResult:
-        metered = MeteredEngine(await self._room.get(job.model), self._metrics)
-        engine = GatedEngine(metered, self._gate, priority)
         found = await self._with_lines(job, image, stop)
+        header = await asyncio.to_thread(codec.probe, image, max_pixels=self._max_pixels)
+        leave = await self._memory.enter(header.width, header.height)
+        try:
+            lease = await self._room.lease(job.model)
+        except BaseException:
+            leave()
+            raise
+        engine = BoundedEngine(QueuedEngine(lease.engine, self._queue, priority), memory.limit_bytes())
+
+        def end(future: object) -> None:
+            lease.release()
+            leave()
+            memory.trim()
 
         def work() -> JobResult:
             return process(
@@ -168,7 +181,9 @@ class Inpainter:
 
         self._jobs_running += 1
         try:
-            result = found.timed(await asyncio.get_running_loop().run_in_executor(self._threads, work))
+            future = self._threads.submit(work)
+            future.add_done_callback(end)  # a cancelled await leaves the thread running
+            result = found.timed(await asyncio.wrap_future(future))
         except (WorkCancelled, asyncio.CancelledError):
             self._metrics.count("iopaint_jobs", kind=priority.name.lower(), outcome="cancelled")
             raise
@@ -179,7 +194,7 @@ class Inpainter:
             self._measure(result.stats, priority)
             return result
         finally:
-            # A cancelled await leaves the thread running; the flag ends it before its next unit.
+            # The flag ends the thread before its next unit.
             stop.set()
             self._jobs_running -= 1
 

@@ -13,7 +13,7 @@ _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """``boundaries`` in seconds, of histograms only. ``known``: all values that the labels of a counter can have."""
+    """``boundaries``: of histograms, mostly seconds. ``known``: all values that the labels of a counter can have."""
 
     kind: Literal["counter", "gauge", "histogram"]
     description: str
@@ -33,6 +33,9 @@ METRICS = {
     "iopaint_windows": Metric("counter", "Windows that went through an engine.", ("model",)),
     "iopaint_pixels": Metric("counter", "Pixels of these windows.", ("model",)),
     "iopaint_engine_seconds": Metric("counter", "Seconds that an engine worked.", ("model",)),
+    "iopaint_batch_windows": Metric(
+        "histogram", "Windows that went through an engine in one pass.", ("model",), (1, 2, 4, 8, 16)
+    ),
     "iopaint_model_ready": Metric("gauge", "1: the configured model answers; 0: its fallback, or nothing.", ("model",)),
     "iopaint_gpu_memory_bytes": Metric("gauge", "GPU memory that torch holds in a replica."),
     # -- the task tracker

@@ -19,7 +19,7 @@ from deployments.config import InpainterConfig
 from models.errors import TextRemovalError
 from models.job import InpaintJob
 from models.pipeline import process
-from models.registry import EngineConfig, load_engine
+from models.registry import load_engine
 
 _JOB = TypeAdapter(InpaintJob)
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
@@ -60,7 +60,7 @@ class Worker:
         self._source = open_store(source)
         self._target = open_store(target)
         self._config = config
-        self._engine = load_engine(config.model, EngineConfig(config.device, config.model_dir, config.fake_unit_s))
+        self._engine = load_engine(config.model, config.engines)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         job, start = _JOB.validate_json(row["job"]), time.perf_counter()

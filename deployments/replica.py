@@ -1,5 +1,6 @@
 """The Serve classes of replicas below the edge: compose ``Inpainter`` and ``Detector`` inside their processes."""
 
+from functools import partial
 from typing import Any
 
 from ray import serve
@@ -10,15 +11,15 @@ from deployments.archive_store import open_store
 from deployments.config import DetectorConfig, InpainterConfig, TrackerConfig
 from deployments.detect_client import DetectClient
 from deployments.detector import Detector
-from deployments.engine_room import EngineRoom
+from deployments.engine_room import EngineRoom, kept
+from deployments.engine_shelf import EngineShelf
 from deployments.inpainter import Inpainter
 from deployments.log_lines import set_up
 from deployments.metrics import RayMetrics
 from deployments.task_archive import TaskArchive
 from deployments.task_client import ActorLink, ActorLinks
 from deployments.user_config import InpainterUserConfig, LogLevel
-from models.engine import InpaintEngine
-from models.registry import EngineConfig, load_engine
+from models.registry import expected_bytes, load_engine
 
 
 class InpainterReplica(Inpainter):
@@ -27,16 +28,17 @@ class InpainterReplica(Inpainter):
     def __init__(self, config: InpainterConfig, tracker: TrackerConfig, detector: DeploymentHandle[Any]) -> None:
         context = serve.get_replica_context()
         set_up(f"Inpainter {context.replica_id.unique_id}", config.log)
-        engine_config = EngineConfig(config.device, config.model_dir, config.fake_unit_s, config.threads)
-
-        def load(name: str) -> InpaintEngine:
-            return load_engine(name, engine_config)
-
         named = tracker.for_app(context.app_name)
         own = ActorLink(connect(named))
+        shelf = EngineShelf(
+            partial(load_engine, config=config.engines),
+            config.model_budget_bytes(),
+            kept=kept(config),
+            expect=partial(expected_bytes, config=config.engines),
+        )
         super().__init__(
             config,
-            EngineRoom(config, load),
+            EngineRoom(config, shelf),
             TaskArchive(open_store(tracker.archive_url)),
             own,
             context.replica_id.unique_id,

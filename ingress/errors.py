@@ -73,6 +73,7 @@ STATUS: dict[str, int] = {
     "internal_error": 500,
     "model_unavailable": 503,
     "detector_unavailable": 503,
+    "memory_short": 503,
     "service_unavailable": 503,
     "archive_unavailable": 503,
     "request_timeout": 504,

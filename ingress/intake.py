@@ -18,7 +18,7 @@ from ingress import json_limits
 from ingress.config import AppConfig
 from ingress.errors import BodyTooLarge, UnreadableBody, UnsupportedContentType, invalid_field
 from ingress.schemas.requests import ImageRequest
-from models import codec
+from models import codec, options
 from models.errors import InvalidField, UnknownModel
 from models.job import InpaintJob
 from models.masks import region_boxes
@@ -115,6 +115,7 @@ def _check(schema: type[P], fields: dict[str, Any], files: dict[str, bytes], con
     intake = Intake(
         request, request.job(config.hd_strategy, config.default_mask_mode), files["image"], files.get("mask")
     )
+    options.check(intake.job.model or config.model, intake.job.diffusion)
     header = codec.probe(intake.image, max_pixels=config.max_pixels)
     codec.check_output(header.width, header.height, intake.job.output)
     find = intake.job.find_text

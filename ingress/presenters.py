@@ -117,6 +117,8 @@ def image_headers(stats: JobStats, with_regions: bool) -> dict[str, str]:
     judged = [one.erased for one in stats.regions if one.erased is not None]
     if judged:
         headers["X-Erased"] = f"{sum(judged)}/{len(judged)}"
+    if stats.seed is not None:
+        headers["X-Seed"] = str(stats.seed)
     if stats.notes:
         headers["X-Notes"] = " ".join(stats.notes)
     return headers

@@ -1,12 +1,20 @@
 """The only reader of the environment. Every variable of the settings table is a field here, named in lower case."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
-from models.registry import known_models
+from models.catalog import WEIGHTS_VARIABLES
+from models.registry import is_known, known_models
 
 Device = Literal["cpu", "cuda", "mps"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
@@ -44,6 +52,10 @@ class Settings(BaseSettings):
         0.05, ge=0, le=60, description="Seconds that one unit of the `fake` engine takes (demonstrations, load tests)."
     )
     iopaint_threads: int = Field(0, ge=0, description="CPU threads of one replica's engine; 0: the cores it may use.")
+    iopaint_max_batch: int = Field(
+        0, ge=0, description="Windows of several requests that `lama` fills in one pass at most. "
+        "0: one on a CPU, as many as memory allows (16 at most) on a GPU.",
+    )  # fmt: skip
     max_image_size: int = Field(
         2048, ge=64, description="Longest side, in pixels, of one pass of an engine; larger images run in windows."
     )
@@ -93,6 +105,17 @@ class Settings(BaseSettings):
         "box", description="What of a region is replaced when a client does not say: box, strokes or auto."
     )
     model_dir: Path | None = Field(None, description="Folder with weights files; searched first, and downloaded to.")
+    model_memory_bytes: int = Field(
+        0, ge=0, description="Bytes that a replica's loaded models may hold; beyond it the least recently used goes. "
+        "0: half of the memory (of the container, or the machine), or four fifths of the GPU's.",
+    )  # fmt: skip
+    job_memory_bytes: int = Field(
+        0, ge=0, description="Bytes that the pictures of a replica's jobs may need; further jobs wait. "
+        "0: two fifths of the memory.",
+    )  # fmt: skip
+    weights_sources: dict[str, str] = Field(
+        {}, description="IOPaint's `..._MODEL_URL` and `..._MODEL_MD5`, each a variable of its own (or all as JSON)."
+    )
     task_archive_url: str = Field("", description="Folder or URL where tasks are kept; empty: the user's state folder.")
     task_archive_max_bytes: int = Field(
         0, ge=0, description="Beyond so many bytes the oldest results go before their time; 0: no bound."
@@ -119,7 +142,9 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment beats the arguments (the YAML's ``args``); nothing else is read."""
-        return env_settings, init_settings
+        sources = {name: value for name in WEIGHTS_VARIABLES if (value := os.environ.get(name))}
+        theirs = InitSettingsSource(settings_cls, {"weights_sources": sources} if sources else {})
+        return theirs, env_settings, init_settings
 
     @field_validator("iopaint_models", "cors_origins", "callback_allowed_hosts", "api_keys", mode="before")
     @classmethod
@@ -130,7 +155,7 @@ class Settings(BaseSettings):
     @classmethod
     def _known(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
         names = (value,) if isinstance(value, str) else value
-        if unknown := [name for name in names if name and name not in known_models()]:
+        if unknown := [name for name in names if name and not is_known(name)]:
             raise ValueError(f"unknown model {unknown[0]!r}; known are {', '.join(known_models())}")
         return value
 

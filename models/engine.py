@@ -1,8 +1,8 @@
 """The interface that every engine keeps: RGB in, RGB out, no wire types, no Ray, no files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,8 @@ class EngineInfo:
     """Sentences about what is not as configured, e.g. a model that had to move from mps to the CPU."""
     precision: str | None = None
     """Of its arithmetic, such as bfloat16; None where it makes no difference."""
+    seeded: bool = False
+    """Whether the seed decides the pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,4 +66,17 @@ class InpaintEngine(Protocol):
 
     def close(self) -> None:
         """Free memory; the engine is not used again."""
+        ...
+
+
+@runtime_checkable
+class BatchingEngine(InpaintEngine, Protocol):
+    """One that can fill windows of several requests in one pass. It works in one step, and takes no options."""
+
+    def max_batch(self, height: int, width: int) -> int:
+        """Windows of this size to run together at most, with the memory that is free now; 1 where nothing is gained."""
+        ...
+
+    def run_batch(self, windows: Sequence[tuple[Image, Mask]]) -> list[Filling]:
+        """As ``run`` of each, which have one shape. Raises ``RuntimeError``, e.g. when memory does not suffice."""
         ...

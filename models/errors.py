@@ -62,6 +62,12 @@ class ModelUnavailable(TextRemovalError):
     code = "model_unavailable"
 
 
+class MemoryShort(TextRemovalError):
+    """There is not the memory for this work now."""
+
+    code = "memory_short"
+
+
 class DetectorUnavailable(TextRemovalError):
     """Text cannot be found by itself: the detector, or a package that it needs, is not there."""
 

@@ -28,7 +28,9 @@ class HDOptions:
 
 @dataclass(frozen=True, slots=True)
 class DiffusionOptions:
-    """Parameters that only diffusion engines read. ``seed`` -1 means: any."""
+    """Parameters that only diffusion engines read. ``seed`` -1: one that follows from the image's bytes, so that the
+    same request always gives the same pixels.
+    """
 
     prompt: str = ""
     negative_prompt: str = ""
@@ -145,6 +147,8 @@ class JobStats:
     """Which fill each group of masked pixels got, of engines that choose; boxes in pixels of the image."""
     regions: tuple[RegionReport, ...] = ()
     """In the order of the request; empty where a mask was sent."""
+    seed: int | None = None
+    """What a diffusion model drew its noise from; None: the engine draws none."""
 
 
 @dataclass(frozen=True, slots=True)

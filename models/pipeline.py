@@ -1,6 +1,7 @@
 """One job from bytes to bytes: decode, mask, plan, run, blend, encode. Reports units as they end; stops when told."""
 
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -51,6 +52,8 @@ def process(
     Raises any of ``models.errors``; ``WorkCancelled`` within one unit after ``should_stop`` turned true.
     """
     clock = _Clock()
+    if job.diffusion.seed < 0:
+        job = replace(job, diffusion=replace(job.diffusion, seed=zlib.crc32(image)))
     with clock.stage("decode"):
         decoded = codec.decode(image, max_pixels=max_pixels)
     _checkpoint(should_stop)
@@ -90,10 +93,11 @@ def process(
             processing_time_s=round(clock.total_s(), 4),
             model=engine.info.name,
             hd_strategy=planned.strategy.value,
-            notes=decoded.notes + planned.notes + filled.notes + notes,
+            notes=tuple(dict.fromkeys(decoded.notes + planned.notes + engine.info.notes + filled.notes + notes)),
             stage_times_s=clock.times_s,
             fills=filled.fills,
             regions=masks.reports(engine.info.name, filled.fills),
+            seed=job.diffusion.seed if engine.info.seeded else None,
         ),
     )
 

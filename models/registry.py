@@ -1,9 +1,11 @@
 """Names to engines: one table, everything heavy imported only when it is loaded."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from models.catalog import DIFFUSION, ERASE, is_diffusion
 from models.engine import InpaintEngine
 from models.engines.classic.names import FILLS
 from models.errors import ModelUnavailable, UnknownModel
@@ -16,7 +18,7 @@ AUTO = "auto"
 AUTO_NETWORK = "lama"
 """Of ``auto`` where it is itself the default model."""
 LAMA = ("lama", "anime-lama")
-WITH_WEIGHTS = ("lama", "anime-lama", "ldm", "zits", "mat", "fcf", "manga", "migan")
+WITH_WEIGHTS = tuple(ERASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +32,52 @@ class EngineConfig:
     """CPU threads of one forward pass; 0: the cores that this process may use."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of LaMa's convolutions; auto: bfloat16 where the hardware is fast at it."""
+    low_mem: bool = True
+    """Diffusion models work in slices and tiles."""
+    cpu_offload: bool = True
+    """Diffusion models leave the GPU between their parts."""
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """IOPaint's ``*_URL`` and ``*_MD5`` variables, where the operator has set them."""
+
+    @property
+    def folder(self) -> Path | None:
+        return Path(self.model_dir) if self.model_dir else None
 
 
 def known_models() -> tuple[str, ...]:
-    return (*WITH_WEIGHTS, AUTO, *WEIGHTLESS)
+    return (*WITH_WEIGHTS, AUTO, *WEIGHTLESS, *DIFFUSION)
 
 
-def needed_files(name: str) -> tuple[WeightsFile, ...]:
-    """The weights files that a model needs; none for the weightless. Imports IOPaint's module of the model."""
+def is_known(name: str) -> bool:
+    """Also of diffusion models that have no place in the list: any ``owner/name`` may be one."""
+    return name in known_models() or is_diffusion(name)
+
+
+def needed_files(name: str, sources: Mapping[str, str] | None = None) -> tuple[WeightsFile, ...]:
+    """The weights files that a model needs; none for the weightless, and for diffusion models, which are folders.
+
+    Imports IOPaint's module of the model.
+    """
     if name == AUTO:
-        return needed_files(AUTO_NETWORK)
+        return needed_files(AUTO_NETWORK, sources)
     if name not in WITH_WEIGHTS:
         return ()
     from models.engines.iopaint import files
 
-    return tuple(files(name).values())
+    return tuple(files(name, sources).values())
+
+
+def expected_bytes(name: str, config: EngineConfig) -> int:
+    """What a model will hold, as far as the files that are here tell; 0 when they are still to be fetched."""
+    if is_diffusion(name):
+        from models.hub import PipelineStore
+
+        folder = PipelineStore(config.folder).find(name)
+        found = [*folder.rglob("*.safetensors"), *folder.rglob("*.bin")] if folder else []
+    else:
+        store = WeightsStore(config.folder)
+        found = [path for file in needed_files(name, config.sources) if (path := store.find(file))]
+    return sum(path.stat().st_size for path in found)
 
 
 def load_engine(name: str, config: EngineConfig) -> InpaintEngine:
@@ -63,20 +96,30 @@ def load_engine(name: str, config: EngineConfig) -> InpaintEngine:
         from models.engines.fake import FakeEngine
 
         return FakeEngine(config.fake_unit_s)
-    if name in WITH_WEIGHTS:
-        _require_device(name, config.device)
-    store = WeightsStore(Path(config.model_dir) if config.model_dir else None)
+    if name in WITH_WEIGHTS or is_diffusion(name):
+        return _load_network(name, config)
+    raise UnknownModel(f"The model {name} is unknown. Known are: {', '.join(known_models())}.", field="model")
+
+
+def _load_network(name: str, config: EngineConfig) -> InpaintEngine:
+    from models import cpu
+
+    _require_device(name, config.device)
+    store = WeightsStore(config.folder)
     if name in LAMA:
         from models.engines.lama.engine import load as load_lama
 
-        return load_lama(name, config.device, store, config.threads, config.precision)
+        return load_lama(name, config.device, store, config.threads, config.precision, config.sources)
+    cpu.prepare(config.threads)
     if name in WITH_WEIGHTS:
-        from models import cpu
         from models.engines.iopaint import load
 
-        cpu.prepare(config.threads)
-        return load(name, config.device, store)
-    raise UnknownModel(f"The model {name} is unknown. Known are: {', '.join(known_models())}.", field="model")
+        return load(name, config.device, store, config.sources)
+    from models.engines.diffusion import load as load_diffusion
+    from models.hub import PipelineStore
+
+    pipelines = PipelineStore(config.folder)
+    return load_diffusion(name, config.device, pipelines, low_mem=config.low_mem, cpu_offload=config.cpu_offload)
 
 
 def _require_device(name: str, device: str) -> None:

@@ -1,14 +1,17 @@
 """Weights files: found in a local folder or IOPaint's cache, else downloaded once per node, atomically, verified.
 
-URLs and checksums are IOPaint's own constants, so that its environment overrides hold. IOPaint's downloader is never
-called: it leaves partial files behind and exits the process on a bad checksum.
+IOPaint's own downloader is never called: it leaves partial files behind and exits the process on a bad checksum.
 """
 
+import errno
 import hashlib
 import logging
+import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import pooch
@@ -18,6 +21,18 @@ from filelock import FileLock
 from models.errors import ModelUnavailable
 
 log = logging.getLogger("ray.serve")
+T = TypeVar("T")
+
+FILES_NOT_WRITTEN = "the weights of {model} could not be written to {folder}: the disk is full. Make room there."
+
+
+class BadWeights(Exception):
+    """A file that is not what it should be. Caught where it can be replaced; no client sees it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.path = path
+        self.inode = inode_of(path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +61,16 @@ class WeightsStore:
         return next((candidate for candidate in candidates if candidate.is_file()), None)
 
     def ensure(self, model: str, file: WeightsFile) -> Path:
-        """The local path of a whole file, downloading it if need be. Raises ``ModelUnavailable``."""
+        """The local path of a whole file, downloading it if need be. Raises ``ModelUnavailable``.
+
+        One that is damaged is set aside first.
+        """
+        was = ""
         if (found := self.find(file)) is not None:
-            return found
+            inode = inode_of(found)
+            if is_whole(found):
+                return found
+            was = _was_bad(model, found, self.set_aside(found, inode))
         folder = self._model_dir or _iopaint_cache()
         target = folder / file.name
         try:
@@ -58,27 +80,94 @@ class WeightsStore:
                     self._fetch(file, target)
         except (OSError, ValueError) as error:
             log.warning("download failed", extra={"model": model, "url": file.url, "why": repr(error)})
-            host = urlsplit(file.url).hostname or file.url
-            raise ModelUnavailable(
-                f"the weights of {model} could not be downloaded from {host}. "
-                f"Allow the connection, or place {file.name} in MODEL_DIR."
-            ) from error
+            raise ModelUnavailable(was + _why_not(model, file, folder, error)) from error
         return target
 
-    def set_aside(self, path: Path) -> Path:
-        """Rename a file that does not load, so that it is fetched again and can be looked at."""
-        for number in range(1, 1000):
+    def replacing_bad_files(self, model: str, load: Callable[[], T]) -> T:
+        """``load``, and once more after a file that it says is bad was set aside, so that it is fetched again.
+
+        ``load`` raises ``BadWeights``. Raises ``ModelUnavailable``.
+        """
+        was = ""
+        for _ in range(2):
+            try:
+                return load()
+            except ModelUnavailable as error:
+                raise (ModelUnavailable(was + error.message) if was else error) from error
+            except BadWeights as error:
+                was += _was_bad(model, error.path, self.set_aside(error.path, error.inode))
+        raise ModelUnavailable(f"{was}Place one that is right in MODEL_DIR.")
+
+    def set_aside(self, path: Path, inode: int) -> Path | None:
+        """Rename a file that does not load, so that it is fetched again and can be looked at.
+
+        ``inode``: of the file that was looked at. None: another process has put it aside meanwhile.
+        """
+        with FileLock(path.with_suffix(".lock")):
+            if inode_of(path) != inode:
+                return None
+            number = next(n for n in range(1, 1_000_000) if not path.with_name(f"{path.name}.bad-{n}").exists())
             bad = path.with_name(f"{path.name}.bad-{number}")
-            if not bad.exists():
-                path.rename(bad)
-                log.warning("weights file does not load; set aside", extra={"file": path.name, "now": bad.name})
-                return bad
-        raise ModelUnavailable(f"The weights file {path.name} does not load.")
+            path.rename(bad)
+        log.warning("weights file does not load; set aside", extra={"file": path.name, "now": bad.name})
+        return bad
+
+
+def is_whole(path: Path) -> bool:
+    """False for an archive (TorchScript's and PyTorch's files are) with damage anywhere in it."""
+    if not zipfile.is_zipfile(path):
+        return True  # an older format, or cut off: loading tells
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (zipfile.BadZipFile, zlib.error, EOFError):
+        return False
+
+
+def inode_of(path: Path) -> int:
+    """0 when it is not there."""
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return 0
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether it is, or comes from, a disk or quota that is full, or a file that may not grow further."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _was_bad(model: str, path: Path, bad: Path | None) -> str:
+    put = f"was renamed to {bad.name}" if bad else "was put aside"
+    return f"the weights file {path.name} of {model} does not load and {put}; "
+
+
+def _why_not(model: str, file: WeightsFile, folder: Path, error: Exception) -> str:
+    if is_full(error):
+        return FILES_NOT_WRITTEN.format(model=model, folder=folder)
+    host = urlsplit(file.url).hostname or file.url
+    if isinstance(error, _WrongChecksum):
+        return (
+            f"the file {file.name} of {model} that {host} sends has not the MD5 {file.md5}; it is not used. "
+            f"Place the right file in MODEL_DIR, or set the variable ..._MD5 of your own file."
+        )
+    return (
+        f"the weights of {model} could not be downloaded from {host}. "
+        f"Allow the connection, or place {file.name} in MODEL_DIR."
+    )
+
+
+class _WrongChecksum(ValueError):
+    """Of what was downloaded."""
 
 
 def _fetch(file: WeightsFile, target: Path) -> None:
@@ -89,6 +178,8 @@ def _fetch(file: WeightsFile, target: Path) -> None:
         pooch.retrieve(file.url, known_hash, fname=target.name, path=target.parent, downloader=downloader)
     except requests.RequestException as error:
         raise OSError(str(error)) from error
+    except ValueError as error:
+        raise _WrongChecksum(str(error)) from error
 
 
 def _iopaint_cache() -> Path:

@@ -77,11 +77,15 @@ class ImageRequest(BaseModel):
 class Parameters(ImageRequest):
     """Shared by every call that changes an image; all optional."""
 
-    sd_seed: int = Field(-1, description="Seed of diffusion models; -1: any.")
-    sd_steps: int = Field(25, ge=1, le=1000, description="Steps of diffusion models.")
+    sd_seed: int = Field(
+        -1, ge=-1, lt=2**63, description="Seed of diffusion models; -1: one that follows from the image. See X-Seed."
+    )
+    sd_steps: int = Field(25, ge=1, le=1000, description="Steps of diffusion models; for `ldm` at most 500.")
     sd_strength: float = Field(1.0, ge=0, le=1, description="Strength of diffusion models.")
     sd_guidance_scale: float = Field(7.5, ge=0, description="Guidance scale of diffusion models.")
-    sd_sampler: str = Field("ddim", description="Sampler of diffusion models, in any case.")
+    sd_sampler: str = Field(
+        "ddim", description="Sampler of diffusion models, in any case; an unknown one is refused with the known ones."
+    )
     hd_strategy: Literal["Original", "Crop", "Resize", "Auto"] | None = Field(
         None, description="How large images are run: Original, Crop, Resize (IOPaint's meanings) or Auto (the default)."
     )

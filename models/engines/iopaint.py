@@ -6,18 +6,23 @@ The whole window goes through IOPaint's own padding and forward pass, so the pix
 
 import importlib
 import threading
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
 
+from models.catalog import ERASE, LDM_SAMPLERS, SEEDED
 from models.engine import EngineInfo, Filling, Image, Mask, OnStep, ShouldStop
-from models.errors import ModelUnavailable
+from models.engines.placing import is_about_the_device, place
+from models.errors import ModelUnavailable, WorkCancelled
 from models.job import DiffusionOptions
-from models.weights import WeightsFile, WeightsStore, sha256
+from models.options import check, sampler_of
+from models.weights import BadWeights, WeightsFile, WeightsStore, sha256
 
 
 class IOPaintEngine:
@@ -45,100 +50,127 @@ class IOPaintEngine:
     def run(
         self, image: Image, mask: Mask, options: DiffusionOptions, on_step: OnStep, should_stop: ShouldStop
     ) -> Filling:
-        from iopaint.schema import HDStrategy, InpaintRequest, LDMSampler
-
-        # ldm has steps and a sampler of its own, ddim and plms; the others read neither.
-        sampler = LDMSampler.plms if options.sampler.lower() == "plms" else LDMSampler.ddim
-        request = InpaintRequest(hd_strategy=HDStrategy.ORIGINAL, ldm_steps=options.steps, ldm_sampler=sampler)
-        with torch.inference_mode():
-            # Copies, because some of IOPaint's models write into their inputs.
-            filled_bgr = self._model(image.copy(), mask.copy(), request).astype(np.uint8)
+        filled = self._forward(image, mask, options.seed)
         on_step(1, 1)
-        return Filling(np.ascontiguousarray(filled_bgr[:, :, ::-1]))
+        return filled
 
     def close(self) -> None:
         del self._model
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
+    def _forward(self, image: Image, mask: Mask, seed: int, **request: Any) -> Filling:
+        from iopaint.schema import HDStrategy, InpaintRequest
 
-_MODULES: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "lama": ("lama", "LaMa", ("LAMA_MODEL",)),
-    "anime-lama": ("lama", "AnimeLaMa", ("ANIME_LAMA_MODEL",)),
-    "ldm": ("ldm", "LDM", ("LDM_ENCODE_MODEL", "LDM_DECODE_MODEL", "LDM_DIFFUSION_MODEL")),
-    "zits": (
-        "zits",
-        "ZITS",
-        ("ZITS_INPAINT_MODEL", "ZITS_EDGE_LINE_MODEL", "ZITS_STRUCTURE_UPSAMPLE_MODEL", "ZITS_WIRE_FRAME_MODEL"),
-    ),
-    "mat": ("mat", "MAT", ("MAT_MODEL",)),
-    "fcf": ("fcf", "FcF", ("FCF_MODEL",)),
-    "manga": ("manga", "Manga", ("MANGA_INPAINTOR_MODEL", "MANGA_LINE_MODEL")),
-    "migan": ("mi_gan", "MIGAN", ("MIGAN_MODEL",)),
-}
-"""Name: IOPaint's module, class, and the prefixes of its ``*_URL`` and ``*_MD5`` constants, the main file first."""
-
-NAMES = tuple(_MODULES)
+        # ldm's noise and mat's dropout, which it has on at all times, come from the process's generator.
+        torch.manual_seed(max(0, seed))
+        with torch.inference_mode():
+            # Copies, because some of IOPaint's models write into their inputs.
+            filled_bgr = self._model(
+                image.copy(), mask.copy(), InpaintRequest(hd_strategy=HDStrategy.ORIGINAL, **request)
+            ).astype(np.uint8)
+        return Filling(np.ascontiguousarray(filled_bgr[:, :, ::-1]))
 
 
-def files(name: str) -> dict[str, WeightsFile]:
-    """The weights files of one of ``NAMES``, by the constant that holds the URL in IOPaint's module."""
-    module_name, _, prefixes = _MODULES[name]
-    module = importlib.import_module(f"iopaint.model.{module_name}")
-    return {
-        f"{prefix}_URL": WeightsFile(getattr(module, f"{prefix}_URL"), getattr(module, f"{prefix}_MD5"))
-        for prefix in prefixes
-    }
+class LdmEngine(IOPaintEngine):
+    """Latent diffusion: one unit is one call of its network, after which the work can stop."""
+
+    def steps(self, options: DiffusionOptions) -> int:
+        """As IOPaint's ``make_ddim_timesteps`` spaces them over 1000; ``plms`` looks ahead once more."""
+        check(self._info.name, options)
+        spaced = len(range(0, 1000, 1000 // options.steps))
+        return spaced + (sampler_of(options.sampler, LDM_SAMPLERS) == "plms")
+
+    def run(
+        self, image: Image, mask: Mask, options: DiffusionOptions, on_step: OnStep, should_stop: ShouldStop
+    ) -> Filling:
+        total, done = self.steps(options), 0
+        latent = self._model.model
+        apply_model = type(latent).apply_model
+
+        def counted(*args: Any) -> Any:
+            nonlocal done
+            if should_stop():
+                raise WorkCancelled("Cancelled between two diffusion steps.")
+            result = apply_model(latent, *args)
+            done += 1
+            on_step(min(done, total), total)
+            return result
+
+        latent.apply_model = counted
+        return self._forward(
+            image, mask, options.seed, ldm_steps=options.steps, ldm_sampler=sampler_of(options.sampler, LDM_SAMPLERS)
+        )
 
 
-def main_file(name: str) -> WeightsFile:
-    return next(iter(files(name).values()))
+Sources = Mapping[str, str]
+"""IOPaint's ``*_URL`` and ``*_MD5`` variables that the operator has set."""
 
 
-def load(name: str, device: str, store: WeightsStore) -> IOPaintEngine:
-    """One of ``NAMES``. Raises ``ModelUnavailable`` when a file cannot be had or does not load."""
-    module_name, class_name, _ = _MODULES[name]
-    module = importlib.import_module(f"iopaint.model.{module_name}")
+def files(name: str, sources: Sources | None = None) -> dict[str, WeightsFile]:
+    """The weights files of one of ``ERASE``, by the constant that holds the URL in IOPaint's module."""
+    erase = ERASE[name]
+    module = importlib.import_module(f"iopaint.model.{erase.module}")
+
+    def value(constant: str) -> str:
+        return (sources or {}).get(constant) or str(getattr(module, constant))
+
+    return {f"{p}_URL": WeightsFile(value(f"{p}_URL"), value(f"{p}_MD5")) for p in erase.files}
+
+
+def main_file(name: str, sources: Sources | None = None) -> WeightsFile:
+    return next(iter(files(name, sources).values()))
+
+
+def load(name: str, device: str, store: WeightsStore, sources: Sources | None = None) -> IOPaintEngine:
+    """One of ``ERASE``. Raises ``ModelUnavailable`` when a file cannot be had or does not load."""
+    return store.replacing_bad_files(name, lambda: _load(name, device, store, sources))
+
+
+def _load(name: str, device: str, store: WeightsStore, sources: Sources | None) -> IOPaintEngine:
+    module = importlib.import_module(f"iopaint.model.{ERASE[name].module}")
     helper = importlib.import_module("iopaint.helper")
     # As iopaint/api.py does: the profiling executor makes the second run of every new shape slow.
     torch._C._jit_set_profiling_executor(False)
     torch._C._jit_set_profiling_mode(False)
-    paths = {constant: store.ensure(name, file) for constant, file in files(name).items()}
+    paths = {constant: store.ensure(name, file) for constant, file in files(name, sources).items()}
+    # Decided here, because two of IOPaint's classes forget it: their weights and their inputs would part.
+    where = place(name, device)
 
     with _LOADING, ExitStack() as patches:
         # IOPaint's loaders read a local file when the URL constant is a path. Told that a file does not load, they
         # delete it and end the process; a service must do neither.
         for constant, path in paths.items():
             _patch(patches, module, constant, str(path))
-        _patch(patches, helper, "handle_error", _raise_bad_file)
-        try:
-            model = getattr(module, class_name)(torch.device(device))
-        except _BadFile as error:
-            bad = store.set_aside(error.path)
-            raise ModelUnavailable(
-                f"the weights file {error.path.name} of {name} does not load; it was renamed to {bad.name} "
-                "and will be fetched again."
-            ) from error
-    notes: tuple[str, ...] = ()
-    if str(model.device) != device and device == "mps":
-        notes = (f"IOPaint runs {name} on the CPU instead of mps.",)
-    return IOPaintEngine(model, EngineInfo(name, str(model.device), sha256(next(iter(paths.values()))), notes))
+        _patch(patches, helper, "handle_error", partial(_raise_bad_file, name))
+        model = getattr(module, ERASE[name].class_name)(torch.device(where.device))
+    if name == "ldm":
+        _quieten()
+    info = EngineInfo(name, where.device, sha256(next(iter(paths.values()))), where.notes, seeded=name in SEEDED)
+    return (LdmEngine if name == "ldm" else IOPaintEngine)(model, info)
 
 
 _LOADING = threading.Lock()
 """Held while IOPaint's modules are patched."""
 
 
-class _BadFile(Exception):
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self.path = path
-
-
-def _raise_bad_file(model_path: str, model_md5: str, error: Exception) -> None:
-    raise _BadFile(Path(model_path)) from error
+def _raise_bad_file(name: str, model_path: str, model_md5: str, error: Exception) -> None:
+    if is_about_the_device(error):
+        raise ModelUnavailable(f"{name} does not fit on its device: {str(error).splitlines()[0]}") from error
+    raise BadWeights(Path(model_path)) from error
 
 
 def _patch(patches: ExitStack, module: Any, name: str, value: object) -> None:
     patches.callback(setattr, module, name, getattr(module, name))
     setattr(module, name, value)
+
+
+def _quieten() -> None:
+    """Its samplers draw a progress bar each time, which is for a terminal and not for a service's log."""
+    for sampler in ("ddim_sampler", "plms_sampler"):
+        module: Any = importlib.import_module(f"iopaint.model.{sampler}")
+        module.tqdm = _without_bar
+
+
+def _without_bar(steps: Any, **_: Any) -> Any:
+    return steps

@@ -1,7 +1,7 @@
 """``lama`` and ``anime-lama`` by our own generator, held against the TorchScript file; IOPaint's class stands in."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -17,14 +17,17 @@ from models.engines.lama.check import disagreement, fill
 from models.engines.lama.generator import Generator
 from models.engines.lama.layers import Kind
 from models.engines.lama.parameters import NotLama, State, generator_state, is_checkpoint, read_checkpoint
-from models.errors import ModelUnavailable
 from models.job import DiffusionOptions
-from models.weights import WeightsStore, sha256
+from models.weights import BadWeights, WeightsStore, sha256
 
 log = logging.getLogger("ray.serve")
 
 NAMES = ("lama", "anime-lama")
 Precision = Literal["auto", "float32", "bfloat16"]
+
+_MAX_BATCH = 16
+_PEAK_NUMBERS_PER_PIXEL = 5 * 64
+"""About what lives at once around the full-size layers: 64 channels, their input, their output, and what is padded."""
 
 _PAD_PX = 8
 """Sizes that the downsamplings halve evenly; as IOPaint pads."""
@@ -49,18 +52,32 @@ class LamaEngine:
     def run(
         self, image: Image, mask: Mask, options: DiffusionOptions, on_step: OnStep, should_stop: ShouldStop
     ) -> Filling:
-        height, width = mask.shape
+        filling = self.run_batch([(image, mask)])[0]
+        on_step(1, 1)
+        return filling
+
+    def max_batch(self, height: int, width: int) -> int:
+        """One on a CPU: its cores are busy with one window, and two want twice the cache."""
+        device = self._generator.kind.device
+        if device.type != "cuda":
+            return 1
+        free, _ = torch.cuda.mem_get_info(device)
+        free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        window_bytes = height * width * _PEAK_NUMBERS_PER_PIXEL * self._generator.kind.dtype.itemsize
+        return max(1, min(_MAX_BATCH, free // 2 // window_bytes))
+
+    def run_batch(self, windows: Sequence[tuple[Image, Mask]]) -> list[Filling]:
+        height, width = windows[0][1].shape
         rows, columns = _padding(height), _padding(width)
-        pixels = np.pad(image, (rows, columns, (0, 0)), mode="symmetric")
-        hole = np.pad(mask, (rows, columns), mode="symmetric")
+        pixels = np.stack([np.pad(image, (rows, columns, (0, 0)), mode="symmetric") for image, _ in windows])
+        holes = np.stack([np.pad(mask, (rows, columns), mode="symmetric") for _, mask in windows])
         device = self._generator.kind.device
         with torch.inference_mode():
-            known = torch.from_numpy(pixels).to(device).permute(2, 0, 1)[None].float().div_(255)
-            masked = torch.from_numpy(hole).to(device)[None, None].gt(0).float()
+            known = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float().div_(255)
+            masked = torch.from_numpy(holes).to(device)[:, None].gt(0).float()
             filled = fill(self._generator, known, masked)
-            result = filled[0, :, :height, :width].mul_(255).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-        on_step(1, 1)
-        return Filling(np.ascontiguousarray(result))
+            results = filled[..., :height, :width].mul_(255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+        return [Filling(np.ascontiguousarray(result)) for result in results]
 
     def close(self) -> None:
         del self._generator
@@ -68,13 +85,20 @@ class LamaEngine:
             torch.cuda.empty_cache()
 
 
-def load(name: str, device: str, store: WeightsStore, threads: int = 0, precision: Precision = "auto") -> InpaintEngine:
+def load(
+    name: str, device: str, store: WeightsStore, threads: int = 0, precision: Precision = "auto",
+    sources: iopaint.Sources | None = None,
+) -> InpaintEngine:  # fmt: skip
     """Raises ``ModelUnavailable`` when the file cannot be had or is no LaMa at all."""
     used = cpu.prepare(threads)
-    path = store.ensure(name, iopaint.main_file(name))
-    if is_checkpoint(path):
-        return _load_checkpoint(name, device, path, store, precision)
-    theirs = iopaint.load(name, device, store)
+
+    def checkpoint() -> InpaintEngine | None:
+        path = store.ensure(name, iopaint.main_file(name, sources))
+        return _load_checkpoint(name, device, path, precision) if is_checkpoint(path) else None
+
+    if (engine := store.replacing_bad_files(name, checkpoint)) is not None:
+        return engine
+    theirs = iopaint.load(name, device, store, sources)
     script = theirs.model.model
     where = torch.device(theirs.info.device)
     generator, why = build(script.state_dict(), where, precision, script)
@@ -106,7 +130,7 @@ def build(
     return None, why
 
 
-def _load_checkpoint(name: str, device: str, path: Path, store: WeightsStore, precision: Precision) -> InpaintEngine:
+def _load_checkpoint(name: str, device: str, path: Path, precision: Precision) -> InpaintEngine:
     """A checkpoint has no module to compare with: bfloat16 is held against float32, whose parity tests show."""
     where = torch.device("cpu" if device == "mps" else device)
     try:
@@ -115,10 +139,7 @@ def _load_checkpoint(name: str, device: str, path: Path, store: WeightsStore, pr
             exact = Generator(generator_state(state), Kind(where, torch.float32))
             generator, why = build(state, where, precision, lambda image, mask: fill(exact, image, mask.float()))
     except (NotLama, KeyError, RuntimeError) as error:
-        bad = store.set_aside(path)
-        raise ModelUnavailable(
-            f"the weights file {path.name} of {name} is not a LaMa checkpoint; it was renamed to {bad.name}."
-        ) from error
+        raise BadWeights(path) from error
     return LamaEngine(generator or exact, EngineInfo(name, str(where), sha256(path), (why,) if why else ()))
 
 

@@ -170,7 +170,7 @@ def test_models_are_listed_and_fetched(tmp_path: Path, monkeypatch: pytest.Monke
     server = HTTPServer(("127.0.0.1", 0), _Weights)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     file = WeightsFile(f"http://127.0.0.1:{server.server_port}/small.pt", hashlib.md5(b"weights").hexdigest())
-    monkeypatch.setattr(models_command, "needed_files", lambda name: (file,) if name == "lama" else ())
+    monkeypatch.setattr(models_command, "needed_files", lambda name, sources: (file,) if name == "lama" else ())
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     folder = str(tmp_path / "weights")
     assert "missing" in run("models", "list", MODEL_DIR=folder).output
@@ -186,7 +186,7 @@ def test_models_are_listed_and_fetched(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_weights_that_cannot_be_had_are_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nowhere = WeightsFile(f"http://127.0.0.1:{free_port()}/small.pt", "")
-    monkeypatch.setattr(models_command, "needed_files", lambda name: (nowhere,))
+    monkeypatch.setattr(models_command, "needed_files", lambda name, sources: (nowhere,))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     result = run("models", "fetch", "lama", MODEL_DIR=str(tmp_path / "weights"))
     assert result.exit_code == 1

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from deployments.config import InpainterConfig
-from deployments.engine_room import EngineRoom
+from deployments.engine_room import EngineRoom, kept
+from deployments.engine_shelf import EngineShelf, LoadEngine
 from models.engine import InpaintEngine
 from models.engines.fake import FakeEngine
 from models.engines.opencv import OpenCVEngine
@@ -19,6 +20,10 @@ def config(fallback: str = "cv2", patience_s: float = 0.2) -> InpainterConfig:
         "fake_unit_s": 0.0, "max_pixels": 1, "max_window_px": 1,
     }  # fmt: skip
     return InpainterConfig(**values, fallback_model=fallback, download_patience_s=patience_s)
+
+
+def made(config: InpainterConfig, load: LoadEngine, retry_s: tuple[float, ...]) -> EngineRoom:
+    return EngineRoom(config, EngineShelf(load, 1_000_000, kept=kept(config), measure=lambda engine: 0), retry_s)
 
 
 class Loader:
@@ -42,44 +47,44 @@ class Loader:
 
 
 async def test_the_fallback_answers_until_the_weights_arrive() -> None:
-    room = EngineRoom(config(), Loader(failures=2), retry_s=(0.2,))
+    room = made(config(), Loader(failures=2), retry_s=(0.2,))
     task = asyncio.create_task(room.run())
     await asyncio.sleep(0.1)
-    assert (await room.get(None)).info.name == "cv2"
+    assert (await room.lease(None)).engine.info.name == "cv2"
     report = room.report()
     assert (report.engine, report.model_status) == ("cv2", "error")
     assert "no network" in report.degraded[0]
     await asyncio.wait_for(task, 5)
-    assert (await room.get(None)).info.name == "fake"
+    assert (await room.lease(None)).engine.info.name == "fake"
     assert (room.report().model_status, room.report().degraded) == ("ready", ())
 
 
 async def test_a_slow_download_is_bridged() -> None:
-    room = EngineRoom(config(patience_s=0.1), Loader(failures=0, slow_s=0.6), retry_s=(0.2,))
+    room = made(config(patience_s=0.1), Loader(failures=0, slow_s=0.6), retry_s=(0.2,))
     task = asyncio.create_task(room.run())
     await asyncio.sleep(0.3)
-    assert (await room.get(None)).info.name == "cv2"
+    assert (await room.lease(None)).engine.info.name == "cv2"
     assert room.report().model_status == "loading"
     await asyncio.wait_for(task, 5)
-    assert (await room.get(None)).info.name == "fake"
+    assert (await room.lease(None)).engine.info.name == "fake"
 
 
 async def test_without_a_fallback_it_is_an_error() -> None:
-    room = EngineRoom(config(fallback=""), Loader(failures=99), retry_s=(60,))
+    room = made(config(fallback=""), Loader(failures=99), retry_s=(60,))
     task = asyncio.create_task(room.run())
     await asyncio.sleep(0.1)
     with pytest.raises(ModelUnavailable, match="no network"):
-        await room.get(None)
+        await room.lease(None)
     assert room.report().error == "no network."
     task.cancel()
 
 
 async def test_a_model_named_explicitly_never_falls_back() -> None:
-    room = EngineRoom(config(), Loader(failures=99), retry_s=(60,))
+    room = made(config(), Loader(failures=99), retry_s=(60,))
     task = asyncio.create_task(room.run())
     await asyncio.sleep(0.1)
     with pytest.raises(ModelUnavailable):
-        await room.get("fake")
+        await room.lease("fake")
     task.cancel()
 
 
@@ -108,32 +113,32 @@ class Networks:
 
 async def test_auto_is_the_weightless_fills_until_the_weights_arrive() -> None:
     load = Networks(failures=1)
-    room = EngineRoom(replace(config(), model="auto"), load, retry_s=(0.3,))
+    room = made(replace(config(), model="auto"), load, retry_s=(0.3,))
     task = asyncio.create_task(room.run())
     await until(lambda: bool(room.report().degraded))
     report = room.report()
     assert (report.engine, report.configured_model, report.model_status) == ("auto", "auto", "error")
     assert "lama is not in use: no network." in report.degraded[0]
-    assert "lama is not available: no network." in (await room.get(None)).info.notes[0]
+    assert "lama is not available: no network." in (await room.lease(None)).engine.info.notes[0]
     await asyncio.wait_for(task, 10)
     assert (room.report().engine, room.report().model_status, room.report().degraded) == ("auto", "ready", ())
-    assert (await room.get("auto")).info.notes == ()
+    assert (await room.lease("auto")).engine.info.notes == ()
     assert set(load.loaded) == {"lama"}, "one network, shared; no fallback is needed"
 
 
 async def test_auto_by_name_takes_the_default_model_for_its_network() -> None:
-    room = EngineRoom(config(), Loader(failures=0), retry_s=(60,))
+    room = made(config(), Loader(failures=0), retry_s=(60,))
     await asyncio.wait_for(asyncio.create_task(room.run()), 10)
-    engine = await room.get("auto")
-    assert engine.info == replace((await room.get(None)).info, name="auto")
+    engine = (await room.lease("auto")).engine
+    assert engine.info == replace((await room.lease(None)).engine.info, name="auto")
 
 
 async def test_auto_waits_for_a_network_that_is_still_loading() -> None:
-    room = EngineRoom(replace(config(patience_s=30), model="auto"), Loader(failures=0, slow_s=0.5), retry_s=(60,))
+    room = made(replace(config(patience_s=30), model="auto"), Loader(failures=0, slow_s=0.5), retry_s=(60,))
     task = asyncio.create_task(room.run())
     await asyncio.sleep(0)
     with pytest.raises(ModelUnavailable, match="still loading"):
-        await room.get(None)
+        await room.lease(None)
     assert room.report().engine == ""
     await asyncio.wait_for(task, 10)
-    assert (await room.get(None)).info.name == "auto"
+    assert (await room.lease(None)).engine.info.name == "auto"

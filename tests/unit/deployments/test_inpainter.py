@@ -13,7 +13,8 @@ import pytest
 from deployments.archive_store import open_store
 from deployments.config import InpainterConfig
 from deployments.detect_client import LineFinder
-from deployments.engine_room import EngineRoom
+from deployments.engine_room import EngineRoom, kept
+from deployments.engine_shelf import EngineShelf
 from deployments.inpainter import EngineStuck, Inpainter
 from deployments.protocol import ReplicaReport, TaskEnd, TaskOrder, Verdict
 from deployments.task_archive import TaskArchive
@@ -93,7 +94,7 @@ def replica(
     config = InpainterConfig(model="hanging", fallback_model="", **values)
     return Inpainter(
         config,
-        EngineRoom(config, lambda name: engine),
+        EngineRoom(config, EngineShelf(lambda name: engine, 1_000_000, kept=kept(config), measure=lambda made: 0)),
         TaskArchive(open_store(str(folder))),
         Silent(),
         "r",
@@ -180,8 +181,8 @@ async def test_what_is_found_is_filled_and_nothing_else(tmp_path: Path) -> None:
     assert (result.stats.regions_processed, "detect" in result.stats.stage_times_s) == (1, True)
     changed = np.argwhere((decoded(result.data) != decoded(IMAGE)).any(axis=2))
     (top, left), (bottom, right) = changed.min(axis=0), changed.max(axis=0)
-    # The line is 80 x 24 pixels at (10, 20), and 2.4 px more on every side.
-    assert (left, top, right, bottom) == (7, 17, 92, 46)
+    # The line is 80 x 24 pixels at (10, 20), and 0.03 of its height, with every pixel touched, more on every side.
+    assert (left, top, right, bottom) == (9, 19, 91, 44)
     await made.close()
 
 

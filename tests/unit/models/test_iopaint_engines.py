@@ -14,7 +14,7 @@ from iopaint.model import lama as iopaint_lama
 from iopaint.schema import HDStrategy, InpaintRequest
 
 from models import weights
-from models.engines import iopaint as adapter
+from models.catalog import ERASE
 from models.errors import ModelUnavailable, UnknownModel
 from models.geometry import Rect
 from models.job import DiffusionOptions
@@ -68,7 +68,9 @@ def test_a_file_that_does_not_load_is_set_aside_and_named(tmp_path: Path, damage
     path = save_lama(tmp_path)
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(ModelUnavailable, match=r"big-lama\.pt\.bad-1"):
-        load_engine("lama", EngineConfig("cpu", str(tmp_path)))
+        load_engine(
+            "lama", EngineConfig("cpu", str(tmp_path), sources={"LAMA_MODEL_URL": "http://127.0.0.1:9/big-lama.pt"})
+        )
     assert not path.exists()
     assert (tmp_path / "big-lama.pt.bad-1").exists()
 
@@ -76,7 +78,7 @@ def test_a_file_that_does_not_load_is_set_aside_and_named(tmp_path: Path, damage
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(UnknownModel, match=", ".join(known_models())):
         load_engine("nope", EngineConfig("cpu"))
-    assert set(adapter.NAMES) < set(known_models())
+    assert set(ERASE) < set(known_models())
 
 
 class _Quiet(SimpleHTTPRequestHandler):

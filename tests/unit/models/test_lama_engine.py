@@ -22,6 +22,7 @@ from tests.support import lama
 from tests.support.pictures import photo
 
 CPU = torch.device("cpu")
+NOWHERE = {"LAMA_MODEL_URL": "http://127.0.0.1:9/big-lama.pt"}
 SMALL = {"base": 16, "blocks": 3}
 IMAGE = photo(101, 67)
 MASK = regions_to_mask([Rect(20, 20, 40, 15)], 101, 67)
@@ -88,10 +89,11 @@ def test_a_plain_checkpoint_of_the_same_architecture(tmp_path: Path, training: b
     assert np.array_equal(from_checkpoint, from_script)
 
 
-def test_a_checkpoint_of_something_else_is_set_aside(tmp_path: Path) -> None:
+def test_a_checkpoint_of_something_else_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     torch.save({"fc.weight": torch.zeros(3, 3)}, tmp_path / "big-lama.pt")
-    with pytest.raises(ModelUnavailable, match=r"not a LaMa checkpoint.*big-lama\.pt\.bad-1"):
-        load_engine("lama", EngineConfig("cpu", str(tmp_path)))
+    with pytest.raises(ModelUnavailable, match=r"renamed to big-lama\.pt\.bad-1.*could not be downloaded"):
+        load_engine("lama", EngineConfig("cpu", str(tmp_path), sources=NOWHERE))
 
 
 def trace(module: torch.nn.Module, path: Path) -> None:

@@ -1,0 +1,193 @@
+"""One engine at work, many requests: whose window runs next, and which windows of others run with it."""
+
+import itertools
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from deployments.metrics import Metrics, NoMetrics
+from models.engine import BatchingEngine, EngineInfo, Filling, Image, InpaintEngine, Mask, OnStep, ShouldStop
+from models.errors import WorkCancelled
+from models.job import DiffusionOptions
+
+_LOOK_S = 0.05
+"""Between two looks at whether a waiting window is still wanted."""
+
+
+class Priority(IntEnum):
+    """Smaller goes first: someone waits for a synchronous call; a task only for its turn."""
+
+    INTERACTIVE = 0
+    TASK = 1
+
+
+@dataclass(slots=True, eq=False)
+class _Window:
+    """A request's window in the queue. ``place``: by priority, then by order of arrival."""
+
+    engine: InpaintEngine
+    image: Image
+    mask: Mask
+    place: tuple[int, int]
+    waiting: bool = True
+    alone: bool = False
+    """It was in a batch that failed: its error, if it is the one that has one, shall be its own."""
+    filling: Filling | None = None
+
+    def goes_with(self, first: "_Window") -> bool:
+        return not self.alone and self.engine is first.engine and self.mask.shape == first.mask.shape
+
+
+class WindowQueue:
+    """Hands the engine over, window by window; a long task yields between its windows.
+
+    The thread whose window is first runs it, and takes along waiting windows of the same shape where the engine
+    can run several in one pass and gains by it. The others' threads wait for theirs. Nobody waits for company.
+    """
+
+    def __init__(self, metrics: Metrics | None = None, max_batch: int = 0) -> None:
+        """``max_batch``: windows of one pass at most; 0: what the engine says."""
+        self._metrics = metrics or NoMetrics()
+        self._max_batch = max_batch
+        self._condition = threading.Condition()
+        self._waiting: list[_Window] = []
+        self._order = itertools.count()
+        self._busy = False
+        self._moved_at = time.monotonic()
+
+    def run(
+        self,
+        engine: InpaintEngine,
+        image: Image,
+        mask: Mask,
+        options: DiffusionOptions,
+        priority: Priority,
+        on_step: OnStep,
+        should_stop: ShouldStop,
+    ) -> Filling:
+        """Wait for the turn, run. Raises ``WorkCancelled`` when told to stop meanwhile, and what the engine raises."""
+
+        def step(done: int, total: int) -> None:
+            self._moved_at = time.monotonic()
+            on_step(done, total)
+
+        window = _Window(engine, image, mask, (int(priority), next(self._order)))
+        with self._condition:
+            self._waiting.append(window)
+        try:
+            while window.filling is None:
+                batch = self._turn(window, should_stop)
+                if not batch:
+                    on_step(1, 1)  # it ran with another's: what runs in batches has one step
+                    continue
+                try:
+                    self._work(batch, options, step, should_stop)
+                finally:
+                    self._hand_over(batch)
+        finally:
+            self._leave(window)
+        return window.filling
+
+    def stuck_s(self) -> float:
+        """Seconds since the work under way began or came a step further; 0 when none is."""
+        return time.monotonic() - self._moved_at if self._busy else 0.0
+
+    def _turn(self, window: _Window, should_stop: ShouldStop) -> list[_Window]:
+        """The windows that ``window``'s thread is to run, its own first; none when its own has been run."""
+        with self._condition:
+            while window.filling is None:
+                if window.waiting and should_stop():
+                    raise WorkCancelled("Cancelled while waiting for the engine.")
+                if window.waiting and not self._busy and window is min(self._waiting, key=_place):
+                    return self._take(window)
+                self._condition.wait(_LOOK_S)
+            return []
+
+    def _take(self, first: _Window) -> list[_Window]:
+        batch = [first]
+        if isinstance(first.engine, BatchingEngine) and not first.alone:
+            limit = self._max_batch or first.engine.max_batch(*first.mask.shape)
+            company = (window for window in sorted(self._waiting, key=_place) if window is not first)
+            batch += itertools.islice((window for window in company if window.goes_with(first)), limit - 1)
+        for window in batch:
+            window.waiting = False
+            self._waiting.remove(window)
+        self._busy, self._moved_at = True, time.monotonic()
+        return batch
+
+    def _work(
+        self, batch: Sequence[_Window], options: DiffusionOptions, on_step: OnStep, should_stop: ShouldStop
+    ) -> None:
+        first, start = batch[0], time.perf_counter()
+        if len(batch) > 1:
+            fillings = _together(batch)
+            if fillings is None:
+                return  # each alone, when its turn comes
+            on_step(1, 1)
+        else:
+            fillings = [first.engine.run(first.image, first.mask, options, on_step, should_stop)]
+        for window, filling in zip(batch, fillings, strict=True):
+            window.filling = filling
+        model = first.engine.info.name
+        self._metrics.count("iopaint_windows", float(len(batch)), model=model)
+        self._metrics.count("iopaint_pixels", float(len(batch) * first.mask.size), model=model)
+        self._metrics.count("iopaint_engine_seconds", time.perf_counter() - start, model=model)
+        self._metrics.observe("iopaint_batch_windows", float(len(batch)), model=model)
+
+    def _leave(self, window: _Window) -> None:
+        """Cancelled, or failed: the next must not wait for it."""
+        with self._condition:
+            if window in self._waiting:
+                self._waiting.remove(window)
+                self._condition.notify_all()
+
+    def _hand_over(self, batch: Sequence[_Window]) -> None:
+        """Those of a batch that failed wait for a turn of their own."""
+        with self._condition:
+            self._busy = False
+            if len(batch) > 1:
+                for window in batch:
+                    if window.filling is None:
+                        window.alone = window.waiting = True
+                        self._waiting.append(window)
+            self._condition.notify_all()
+
+
+def _together(batch: Sequence[_Window]) -> list[Filling] | None:
+    """None where the pass failed: torch's errors, that memory does not suffice among them, are RuntimeErrors."""
+    engine = batch[0].engine
+    assert isinstance(engine, BatchingEngine)
+    try:
+        return engine.run_batch([(window.image, window.mask) for window in batch])
+    except (RuntimeError, MemoryError):
+        return None
+
+
+def _place(window: _Window) -> tuple[int, int]:
+    return window.place
+
+
+class QueuedEngine:
+    """An engine behind the queue, for one request."""
+
+    def __init__(self, engine: InpaintEngine, queue: WindowQueue, priority: Priority) -> None:
+        self._engine = engine
+        self._queue = queue
+        self._priority = priority
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._engine.info
+
+    def steps(self, options: DiffusionOptions) -> int:
+        return self._engine.steps(options)
+
+    def run(
+        self, image: Image, mask: Mask, options: DiffusionOptions, on_step: OnStep, should_stop: ShouldStop
+    ) -> Filling:
+        return self._queue.run(self._engine, image, mask, options, self._priority, on_step, should_stop)
+
+    def close(self) -> None:
+        """The room owns the engine, not the request."""
