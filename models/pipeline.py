@@ -52,20 +52,18 @@ def process(
     Raises any of ``models.errors``; ``WorkCancelled`` within one unit after ``should_stop`` turned true.
     """
     clock = _Clock()
-    if job.diffusion.seed < 0:
-        job = replace(job, diffusion=replace(job.diffusion, seed=zlib.crc32(image)))
+    job = _seeded(job, image)
     with clock.stage("decode"):
         decoded = codec.decode(image, max_pixels=max_pixels)
     _checkpoint(should_stop)
     on_progress(ProgressEvent("preparing", 1, 1))
     height, width = decoded.rgb.shape[:2]
     with clock.stage("mask"):
-        if job.regions is not None:
-            masks = RegionMasks(decoded.rgb, region_covers(job.regions, width, height), job.masking)
-            array, boxes = masks.mask(), masks.boxes
-        else:
-            array, boxes = codec.decode_mask(mask or b"", width=width, height=height, max_pixels=max_pixels), []
-            masks = RegionMasks(decoded.rgb, [], job.masking)
+        covers = region_covers(job.regions, width, height) if job.regions is not None else []
+        masks = RegionMasks(decoded.rgb, covers, job.masking)
+        array, boxes = masks.mask(), masks.boxes
+        if job.regions is None:
+            array = codec.decode_mask(mask or b"", width=width, height=height, max_pixels=max_pixels)
         planned = plan(array, job.hd, max_window_px, costs_of(engine.info))
     _checkpoint(should_stop)
     on_progress(ProgressEvent("masking", 1, 1, regions_total=len(boxes)))
@@ -77,10 +75,7 @@ def process(
         picture = masks.feathered(filled.image)
     _checkpoint(should_stop)
     with clock.stage("encode"):
-        if job.output.kind == "image":
-            data, media_type, notes = codec.encode(picture, decoded, job.output, array)
-        else:
-            data, media_type, notes = codec.encode(_shown(job.output.kind, decoded.rgb, array), decoded, job.output)
+        data, media_type, notes = _encoded(picture, decoded, job, array)
     on_progress(ProgressEvent("finalizing", 1, 1, len(boxes)))
     return JobResult(
         data,
@@ -100,6 +95,21 @@ def process(
             seed=job.diffusion.seed if engine.info.seeded else None,
         ),
     )
+
+
+def _seeded(job: InpaintJob, image: bytes) -> InpaintJob:
+    """A seed from the picture where any will do: the same request gives the same pixels."""
+    if job.diffusion.seed >= 0:
+        return job
+    return replace(job, diffusion=replace(job.diffusion, seed=zlib.crc32(image)))
+
+
+def _encoded(
+    picture: Image, source: codec.DecodedImage, job: InpaintJob, mask: Mask
+) -> tuple[bytes, str, tuple[str, ...]]:
+    if job.output.kind == "image":
+        return codec.encode(picture, source, job.output, mask)
+    return codec.encode(_shown(job.output.kind, source.rgb, mask), source, job.output)
 
 
 def _until_erased(

@@ -19,6 +19,9 @@ def ray_port() -> int:
     return port
 
 
+_TRIES = 3
+
+
 class RayFolder:
     """Ray's sessions and the address of the last cluster, apart from those of whoever works on this machine. The path
     is short, since sockets are kept there, and their paths must be."""
@@ -59,12 +62,10 @@ class Nodes:
             "head", "--head", f"--port={self.address.rsplit(':', 1)[1]}", "--include-dashboard=false"
         )
         self.workers: list[Service] = []
-        wait_started(self.head.log, self.head.process)
 
     def add(self) -> None:
         name = f"worker-{len(self.workers) + 1}"
         self.workers.append(self._start(name, f"--address={self.address}"))
-        wait_started(self.workers[-1].log, self.workers[-1].process)
 
     def close(self) -> None:
         for node in [*self.workers, self.head]:
@@ -73,7 +74,21 @@ class Nodes:
         self._ray.remove()
 
     def _start(self, name: str, *arguments: str) -> Service:
-        log = self._folder / f"{name}.log"
+        """Started, and said so. Ray gives up after 30 s of its own where the machine is busy: then once more."""
+        for attempt in range(1, _TRIES + 1):
+            node = self._launch(self._folder / f"{name}-{attempt}.log", *arguments)
+            try:
+                wait_started(node.log, node.process)
+            except TimeoutError:
+                node.kill_node()
+                if attempt == _TRIES:
+                    self._ray.remove()
+                    raise
+            else:
+                break
+        return node
+
+    def _launch(self, log: Path, *arguments: str) -> Service:
         with log.open("ab") as out:
             process = subprocess.Popen(
                 [str(Path(sys.executable).parent / "ray"), "start", "--block", f"--num-cpus={self._cpus}",
