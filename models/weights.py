@@ -93,7 +93,9 @@ class WeightsStore:
             try:
                 return load()
             except ModelUnavailable as error:
-                raise (ModelUnavailable(was + error.message) if was else error) from error
+                if not was:
+                    raise  # "from" itself would make a chain without an end
+                raise ModelUnavailable(was + error.message) from error
             except BadWeights as error:
                 was += _was_bad(model, error.path, self.set_aside(error.path, error.inode))
         raise ModelUnavailable(f"{was}Place one that is right in MODEL_DIR.")
