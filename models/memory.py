@@ -11,8 +11,8 @@ _MAX_DEPTH = 12
 """How deep tensors lie in an engine, at most."""
 
 JOB_BYTES_PER_PX = 32
-"""Of an image while a job has it: decoded, converted, filled and encoded, with the copies in between. The most that
-was seen is 27, of a 16-bit PNG with alpha."""
+"""Of an image while a job has it: decoded, converted, filled and encoded, with the copies in between. An estimate
+that errs on the large side."""
 
 _WORKING_BYTES_PER_PX = {
     "lama": 1200, "anime-lama": 1200, "ldm": 2600, "zits": 3200, "mat": 3000, "fcf": 2400, "manga": 2400,
