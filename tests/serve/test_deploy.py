@@ -110,15 +110,8 @@ def _state(url: str, task: str) -> str:
 
 
 def test_to_zero_and_back_by_a_call(running: Cluster) -> None:
-    to_zero = {
-        "min_replicas": 0,
-        "initial_replicas": 1,
-        "max_replicas": 1,
-        "downscale_delay_s": 1,
-        "look_back_period_s": 2,
-    }
+    to_zero = {"min_replicas": 0, "max_replicas": 1, "downscale_delay_s": 1, "look_back_period_s": 2}
     running.deploy(to_zero, 0.02)
-
     until(lambda: not replicas(running.url), "no replica")
     assert status(running.url) == 200
 
