@@ -6,7 +6,8 @@ from typing import Any
 import httpx
 import ray
 from ray import serve
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 
 from deployments.archive_store import open_store
@@ -14,10 +15,10 @@ from deployments.attempts import ReplicaDrained
 from deployments.callback_policy import CallbackPolicy
 from deployments.collector import spare_what_is_loaded
 from deployments.config import NAMESPACE, TrackerConfig
-from deployments.errors import ArchiveUnavailable
+from deployments.errors import ArchiveUnavailable, ServiceUnavailable
 from deployments.log_lines import set_up
 from deployments.metrics import RayMetrics
-from deployments.protocol import TaskOrder
+from deployments.protocol import ReplicaReport, TaskOrder
 from deployments.task_archive import TaskArchive
 from deployments.task_tracker import TaskTracker
 from deployments.tracing import TaskSpans, traceparent
@@ -35,25 +36,39 @@ class TrackerActor(TaskTracker):
         sender = WebhookSender(policy, config.callback_secret, client)
         # The actor's id outlives its restarts, and is another one on every cluster.
         owner = f"{config.version}-{ray.get_runtime_context().get_actor_id()}"
-        super().__init__(config, archive, owner, _Dispatcher(config.app_name), sender, RayMetrics())
+        replicas = _Replicas(config.app_name)
+        super().__init__(config, archive, owner, replicas.dispatch, replicas.introduce, sender, RayMetrics())
         spare_what_is_loaded()
 
 
-class _Dispatcher:
-    """Sends an attempt through a deployment handle, and takes the call back when it is cancelled."""
+class _Replicas:
+    """Those of the model, through a deployment handle."""
 
     def __init__(self, app_name: str) -> None:
         self._app_name = app_name
-        self._handle: DeploymentHandle[Any] | None = None
+        self._found: DeploymentHandle[Any] | None = None
         self._spans = TaskSpans()
 
-    async def __call__(self, order: TaskOrder) -> None:
-        with self._spans.span("task attempt", order.traceparent, task_id=order.task_id, attempt=order.attempt):
-            await self._call(replace(order, traceparent=traceparent()))
+    @property
+    def _handle(self) -> DeploymentHandle[Any]:
+        if self._found is None:
+            self._found = serve.get_deployment_handle("Inpainter", self._app_name)
+        return self._found
 
-    async def _call(self, order: TaskOrder) -> None:
-        if self._handle is None:
-            self._handle = serve.get_deployment_handle("Inpainter", self._app_name)
+    async def introduce(self) -> ReplicaReport:
+        """See ``Introduce``. A call that waits is what starts a service scaled to zero."""
+        try:
+            report: ReplicaReport = await self._handle.introduce.remote()
+        except (RayError, RayServeException) as error:
+            raise ServiceUnavailable(f"No replica introduced itself: {type(error).__name__}.") from error
+        return report
+
+    async def dispatch(self, order: TaskOrder) -> None:
+        """See ``Dispatch``. The call is taken back when this one is cancelled."""
+        with self._spans.span("task attempt", order.traceparent, task_id=order.task_id, attempt=order.attempt):
+            await self._run(replace(order, traceparent=traceparent()))
+
+    async def _run(self, order: TaskOrder) -> None:
         response = self._handle.run_task.remote(order)
         done = False
         try:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from deployments.config import TrackerConfig
 from deployments.errors import ArchiveUnavailable
-from deployments.protocol import AttemptReport, TaskOrder, Verdict
+from deployments.protocol import AttemptReport, ReplicaReport, TaskOrder, Verdict
 from deployments.task_archive import Claim
 from deployments.task_life import TaskLife
 from deployments.task_table import TaskEntry
@@ -27,6 +27,12 @@ class Dispatch(Protocol):
     """
 
     def __call__(self, order: TaskOrder) -> Awaitable[None]: ...
+
+
+class Introduce(Protocol):
+    """Has any replica say what it is once it knows; one is started where none runs. Raises ``TextRemovalError``."""
+
+    def __call__(self) -> Awaitable[ReplicaReport]: ...
 
 
 class ReplicaDrained(Exception):

@@ -34,6 +34,8 @@ class EngineRoom:
         self._status = "loading"
         self._why = ""
         self._waited = False
+        self.settled = asyncio.Event()
+        """Set once an engine can answer, or it is known why none can."""
 
     async def run(self) -> None:
         """Bring the default model up, and keep trying; ends when it is in use."""
@@ -43,6 +45,7 @@ class EngineRoom:
             if not self.ready:
                 self._waited = True
                 await self._load_fallback()
+                self._look()
             await default
         finally:
             default.cancel()
@@ -125,11 +128,17 @@ class EngineRoom:
                 self._status, self._why, self._waited = "error", error.message, True
                 log.warning("default model not available", extra={"model": self._network, "why": error.message})
                 await self._load_fallback()
+                self._look()
                 await asyncio.sleep(self._retry_s[min(attempt, len(self._retry_s) - 1)])
             else:
                 self._status, self._why = "ready", ""
+                self._look()
                 log.info("default model in use", extra={"model": self._network})
                 return
+
+    def _look(self) -> None:
+        if self._why or self._answering() is not None:
+            self.settled.set()
 
     async def _load_fallback(self) -> None:
         fallback = self._config.fallback_model

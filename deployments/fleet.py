@@ -22,6 +22,11 @@ class Fleet:
     def gone(self, replica_id: str) -> None:
         self._heard.pop(replica_id, None)
 
+    @property
+    def has_met_one(self) -> bool:
+        """Whether any replica was ever heard that had an engine, or could say why it has none."""
+        return self._last is not None and bool(self._last.engine.engine or self._last.engine.error)
+
     def size(self) -> int:
         return len(self._alive())
 

@@ -104,6 +104,11 @@ class Inpainter:
         if end is not None:
             await patiently(lambda: tracker.finish(end))
 
+    async def introduce(self) -> ReplicaReport:
+        """A heartbeat when asked, once an engine can answer or it is known why none can. The call keeps the replica."""
+        await self._room.settled.wait()
+        return self._report()
+
     def limit_pixels(self, max_pixels: int | None) -> None:
         """For jobs that come from now on; None: as configured."""
         self._max_pixels = max_pixels or self._config.max_pixels

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from deployments import diagnostics
-from deployments.attempts import Attempts, Dispatch
+from deployments.attempts import Attempts, Dispatch, Introduce
 from deployments.batches import Batches
 from deployments.callbacks import Callbacks
 from deployments.config import TrackerConfig
@@ -45,12 +45,12 @@ _MEASURE_S = 2.0
 
 
 class TaskTracker:
-    """``owner`` is this tracker's name among those that share the archive; ``dispatch`` and ``send`` are injected,
-    so that tests run the class without Ray and without a network."""
+    """``owner`` is this tracker's name among those that share the archive; ``dispatch``, ``introduce`` and ``send`` are
+    injected, so that tests run the class without Ray and without a network."""
 
     def __init__(
-        self, config: TrackerConfig, archive: TaskArchive, owner: str, dispatch: Dispatch, send: Sender,
-        metrics: Metrics | None = None,
+        self, config: TrackerConfig, archive: TaskArchive, owner: str, dispatch: Dispatch, introduce: Introduce,
+        send: Sender, metrics: Metrics | None = None,
     ) -> None:  # fmt: skip
         self._config = config
         self._archive = archive
@@ -60,6 +60,7 @@ class TaskTracker:
         self._background = Background()
         self._table = TaskTable(config.max_queued)
         self._fleet = Fleet(config.lease_s)
+        self._introduce = introduce
         self._metrics = metrics or NoMetrics()
         self._life = TaskLife(archive, self._table, owner, self._background, self._metrics)
         self._life.on_end = self._ended
@@ -266,6 +267,7 @@ class TaskTracker:
         self._background.repeat(self._sweeper.turn, 1.0)
         self._background.repeat(self._measure, _MEASURE_S)
         self._background.repeat(self._settle, self._config.sync_s)
+        self._background.repeat(self._meet, self._config.sync_s)
         self._background.spawn(self._house.load_history())
 
     def _process(self) -> dict[str, object]:
@@ -277,6 +279,13 @@ class TaskTracker:
             self._metrics.set("iopaint_tasks", float(getattr(counts, status)), status=status)
         self._metrics.set("iopaint_queue_limit", float(self._config.max_queued))
         self._metrics.set("iopaint_replicas", float(self._fleet.size()))
+
+    async def _meet(self) -> None:
+        """A service scaled to zero is healthy, from what a replica said. A tracker that begins its life there has heard
+        none: it has one started, once."""
+        if not self._fleet.has_met_one:
+            self._fleet.heard(await self._introduce())
+            self._attempts.wake()
 
     async def _settle(self) -> None:
         """Callbacks and batches that a crash, or another tracker's death, left open."""

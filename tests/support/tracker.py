@@ -8,7 +8,7 @@ import time
 from deployments.archive_store import open_store
 from deployments.config import TrackerConfig
 from deployments.errors import TaskNotFound
-from deployments.protocol import TaskEnd, TaskOrder
+from deployments.protocol import ReplicaReport, TaskEnd, TaskOrder
 from deployments.task_archive import TaskArchive
 from deployments.task_tracker import TaskTracker
 from deployments.tasks import BatchSnapshot, BatchSubmission, TaskInput, TaskSnapshot, TaskStatus, TaskSubmission
@@ -33,13 +33,18 @@ class Bench:
         self.orders: asyncio.Queue[Order] = asyncio.Queue()
         self.sent: list[dict[str, object]] = []
         self.taken = True
+        self.introductions: asyncio.Queue[ReplicaReport] = asyncio.Queue()
+        """What replicas say when one is asked to introduce itself; the call waits for it."""
         settings = TrackerConfig(archive_url=url, version="t", **config)  # type: ignore[arg-type]
-        self.tracker = TaskTracker(settings, self.archive, owner, self._dispatch, self._send)
+        self.tracker = TaskTracker(settings, self.archive, owner, self._dispatch, self._introduce, self._send)
 
     async def _dispatch(self, order: TaskOrder) -> None:
         reply: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         await self.orders.put((order, reply))
         await reply
+
+    async def _introduce(self) -> ReplicaReport:
+        return await self.introductions.get()
 
     async def _send(self, url: str, message_id: str, body: Body) -> tuple[bool, str]:
         data = b"".join([piece async for piece in body.pieces()])

@@ -282,3 +282,24 @@ async def test_one_clients_tasks_are_bounded_and_anothers_are_not(tmp_path: Path
     assert await bench.submit("d", client="key:one")
     assert (await bench.tracker.counts("key:one")).cancelled == 1
     await bench.close()
+
+
+async def test_a_tracker_that_heard_of_no_replica_has_one_introduce_itself_once(tmp_path: Path) -> None:
+    bench = Bench(str(tmp_path), sync_s=0.05, lease_s=0.2)
+    try:
+        assert (await bench.tracker.state()).status == "starting"
+        await bench.introductions.put(ReplicaReport("r", EngineReport("", "", "fake", "loading")))
+        await bench.introductions.put(ReplicaReport("r", EngineReport("fake", "cpu", "fake", "ready")))
+        for _ in range(200):
+            # Its replica is gone again after a lease, and the service is healthy all the same.
+            state = await bench.tracker.state()
+            if state.status == "healthy" and not state.diagnostics["replicas"]:
+                break
+            await asyncio.sleep(0.02)
+        assert (state.status, state.diagnostics["replicas"]) == ("healthy", [])
+        assert bench.introductions.empty()
+        await bench.introductions.put(ReplicaReport("s", EngineReport("fake", "cpu", "fake", "ready")))
+        await asyncio.sleep(0.3)
+        assert not bench.introductions.empty(), "who is known is not asked again"
+    finally:
+        await bench.close()
