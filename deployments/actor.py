@@ -11,7 +11,7 @@ from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 
 from deployments.archive_store import open_store
-from deployments.attempts import ReplicaDrained
+from deployments.attempts import ReplicaDrained, ReplicaLost
 from deployments.callback_policy import CallbackPolicy
 from deployments.collector import spare_what_is_loaded
 from deployments.config import NAMESPACE, TrackerConfig
@@ -77,12 +77,12 @@ class _Replicas:
         except RayTaskError as error:
             if isinstance(error.cause, ArchiveUnavailable):
                 raise error.cause from None
-            raise
-        except RayActorError as error:
+            raise ReplicaLost(str(error), kind=type(error.cause).__name__) from error
+        except (RayError, RayServeException) as error:
             # Serve ends a replica that it scales down or replaces with `ray.kill`; a crash has other words.
-            if "ray.kill" in str(error):
+            if isinstance(error, RayActorError) and "ray.kill" in str(error):
                 raise ReplicaDrained from error
-            raise
+            raise ReplicaLost(str(error), kind=type(error).__name__) from error
         finally:
             if not done:
                 response.cancel()  # type: ignore[no-untyped-call]

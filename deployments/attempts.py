@@ -22,8 +22,8 @@ _ARCHIVE_WAIT_S = 2.0
 class Dispatch(Protocol):
     """Sends one attempt to a replica.
 
-    Returns when the replica's call returned. Raises ``ReplicaDrained`` when the replica was stopped on purpose, and
-    anything else when it died.
+    Returns when the replica's call returned. Raises ``ReplicaDrained`` when the replica was stopped on purpose,
+    ``ReplicaLost`` when it died, ``ArchiveUnavailable`` when it could not read or write.
     """
 
     def __call__(self, order: TaskOrder) -> Awaitable[None]: ...
@@ -37,6 +37,14 @@ class Introduce(Protocol):
 
 class ReplicaDrained(Exception):
     """The replica was stopped on purpose (scale-down, update): nothing is held against the task."""
+
+
+class ReplicaLost(Exception):
+    """The call did not come back from the replica: it died, or could not be reached. ``kind``: in a word."""
+
+    def __init__(self, message: str, *, kind: str) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class Attempts:
@@ -97,7 +105,9 @@ class Attempts:
         if now - looked_at > self._config.attempt_silence_s / 2:
             return  # it was this process that stood still: the heartbeats of that time are yet to be read
         oldest = now - self._config.attempt_silence_s
-        silent = [entry for entry in self.running() if entry.begun and entry.heard_at < oldest]
+        # One that has not begun may wait long for a replica, but only while its call does.
+        waits = [entry for entry in self.running() if entry.begun or entry.task_id not in self._calls]
+        silent = [entry for entry in waits if entry.heard_at < oldest]
         for entry in silent:
             self.stop(entry.task_id)
         await asyncio.gather(*(self._lost(entry, entry.attempt, "it was not heard of any more") for entry in silent))
@@ -113,26 +123,8 @@ class Attempts:
         task_id = entry.task_id
         try:
             number = await self._claim(entry)
-            if number is None or entry.ended:
-                return
-            try:
-                submission = entry.record.submission
-                order = TaskOrder(
-                    task_id, number, submission.content_sha256, submission.traceparent, self._config.actor_name
-                )
-                await self._dispatch(order)
-                died = "it ended the call without a result"
-            except ReplicaDrained:
-                await self._again(entry, number, "The replica was stopped; waiting for another one", 0.0)
-                return
-            except ArchiveUnavailable:
-                await self._again(entry, number, "The archive failed; waiting to try again", _ARCHIVE_WAIT_S)
-                return
-            # A process border: whatever the remote call raised, the attempt is over and must be accounted for.
-            except Exception as error:  # noqa: BLE001
-                died = type(error).__name__
-                log.warning("attempt lost", extra={"task_id": task_id, "attempt": number, "why": str(error)[:500]})
-            await self._lost(entry, number, died)
+            if number is not None and not entry.ended:
+                await self._run(entry, number)
         except ArchiveUnavailable:
             # Neither started nor ended: it stays here, out of the queue, while the archive may come back.
             log.warning("attempt put off", extra={"task_id": task_id})
@@ -144,6 +136,21 @@ class Attempts:
             if self._calls.get(task_id) is asyncio.current_task():
                 del self._calls[task_id]
             self._wake.set()
+
+    async def _run(self, entry: TaskEntry, number: int) -> None:
+        submission = entry.record.submission
+        order = TaskOrder(entry.task_id, number, submission.input_name, submission.traceparent, self._config.actor_name)
+        try:
+            await self._dispatch(order)
+        except ReplicaDrained:
+            await self._again(entry, number, "The replica was stopped; waiting for another one", 0.0)
+        except ArchiveUnavailable:
+            await self._again(entry, number, "The archive failed; waiting to try again", _ARCHIVE_WAIT_S)
+        except ReplicaLost as error:
+            log.warning("attempt lost", extra={"task_id": entry.task_id, "attempt": number, "why": str(error)[:500]})
+            await self._lost(entry, number, error.kind)
+        else:
+            await self._lost(entry, number, "it ended the call without a result")
 
     async def _claim(self, entry: TaskEntry) -> int | None:
         """The number of the attempt that is ours to start; None when the task has ended or another tracker has it."""

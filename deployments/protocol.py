@@ -23,8 +23,8 @@ class TaskOrder:
 
     task_id: str
     attempt: int
-    content_sha256: str
-    """Names the input in the archive."""
+    input_name: str
+    """Of its files in the archive."""
     traceparent: str = ""
     """W3C: the tracker's span of this attempt; empty when the task is not traced."""
     tracker: str = ""

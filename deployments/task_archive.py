@@ -3,7 +3,7 @@
 A directory and an object store look the same here. The one primitive that both share is *create if absent*: the first
 writer of an end, or of an attempt's claim, wins. Keys::
 
-    tasks/<id>/input-<digest>/{job.json,image,mask}   named by content: two submitters of one id cannot mix
+    tasks/<id>/input-<name>/{job.json,image,mask}   named by its submitter; the record says which counts
     tasks/<id>/record.json   tasks/<id>/attempts/<n>.json   tasks/<id>/result-<n>   tasks/<id>/end.json
     batches/<id>/record.json
     {tasks,batches}/<id>/deliveries/<n>.json
@@ -26,7 +26,6 @@ from deployments.tasks import BatchSubmission, Delivery, TaskInput, TaskSubmissi
 from models.job import InpaintJob, JobResult
 
 Todo = Literal["tasks", "callbacks", "batches"]
-_DIGEST_CHARS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +70,23 @@ class TaskArchive:
 
     # -- inputs, records, attempts -----------------------------------------------------------------------------------
 
-    async def put_input(self, task_id: str, digest: str, given: TaskInput) -> None:
-        folder = _input_folder(task_id, digest)
+    async def put_input(self, task_id: str, name: str, given: TaskInput) -> None:
+        folder = _input_folder(task_id, name)
         await self._store.put(f"{folder}/image", given.image)
         if given.mask is not None:
             await self._store.put(f"{folder}/mask", given.mask)
         await self._store.put(f"{folder}/job.json", _JOB.dump_json(given.job))
 
     async def input(self, order: TaskOrder) -> TaskInput:
-        folder = _input_folder(order.task_id, order.content_sha256)
+        folder = _input_folder(order.task_id, order.input_name)
         job, image = await self._store.get(f"{folder}/job.json"), await self._store.get(f"{folder}/image")
         if job is None or image is None:
             raise TaskNotFound(f"The input of task {order.task_id} is no longer in the archive.")
         return TaskInput(_JOB.validate_json(job), image, await self._store.get(f"{folder}/mask"))
 
-    async def delete_input(self, task_id: str, digest: str) -> None:
+    async def delete_input(self, task_id: str, name: str) -> None:
         """The input of an ended task is never read again."""
-        await self.delete_prefix(_input_folder(task_id, digest))
+        await self.delete_prefix(_input_folder(task_id, name))
 
     async def create_record(self, record: TaskRecord) -> bool:
         """False when a record of that id exists already."""
@@ -197,8 +196,8 @@ class TaskArchive:
         await self._store.delete(paths)
 
 
-def _input_folder(task_id: str, digest: str) -> str:
-    return f"tasks/{task_id}/input-{digest[:_DIGEST_CHARS]}"
+def _input_folder(task_id: str, name: str) -> str:
+    return f"tasks/{task_id}/input-{name}"
 
 
 def _expired(end: TaskEnd) -> ResultExpired:

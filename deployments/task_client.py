@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import contextvars
 import logging
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
@@ -108,43 +110,50 @@ class TaskClient:
 
     async def submit(self, submission: TaskSubmission, given: TaskInput) -> tuple[TaskSnapshot, bool]:
         """See ``ingress.services.TaskService``."""
-        await self._store(submission, given)
-        try:
-            accepted: tuple[TaskSnapshot, bool] = await call(self._actor.submit.remote(submission))
-        except ServiceUnavailable:
-            raise  # it may be accepted yet: the input stays, and is swept if no record follows
-        except TextRemovalError:
-            await self._discard(submission)
-            raise
-        return accepted
+        named = await self._store(submission, given)
+        async with self._unless_refused([named]):
+            snapshot, new = await call(self._actor.submit.remote(named))
+        if not new:
+            await self._discard(named)
+        return snapshot, new
 
     async def submit_batch(
         self, batch: BatchSubmission, items: Sequence[tuple[TaskSubmission, TaskInput]]
     ) -> tuple[BatchSnapshot, bool]:
         """See ``ingress.services.TaskService``."""
-        submissions = tuple(submission for submission, _ in items)
-        try:
+        named: list[TaskSubmission] = []
+        async with self._unless_refused(named):
             for submission, given in items:
-                await self._store(submission, given)
-            accepted: tuple[BatchSnapshot, bool] = await call(self._actor.submit_batch.remote(batch, submissions))
+                named.append(await self._store(submission, given))
+            snapshot, new = await call(self._actor.submit_batch.remote(batch, tuple(named)))
+        if not new:
+            for submission in named:
+                await self._discard(submission)
+        return snapshot, new
+
+    async def _store(self, submission: TaskSubmission, given: TaskInput) -> TaskSubmission:
+        # Before the record, so that an accepted task always has its input.
+        named = replace(submission, input_name=uuid.uuid4().hex)
+        await self._archive.put_input(named.task_id, named.input_name, given)
+        return named
+
+    @contextlib.asynccontextmanager
+    async def _unless_refused(self, submissions: Sequence[TaskSubmission]) -> AsyncIterator[None]:
+        """What a refused call stored goes again."""
+        try:
+            yield
         except ServiceUnavailable:
-            raise
+            raise  # it may be accepted yet: the input stays, and is swept if no record follows
         except TextRemovalError:
             for submission in submissions:
                 await self._discard(submission)
             raise
-        return accepted
-
-    async def _store(self, submission: TaskSubmission, given: TaskInput) -> None:
-        # Before the record, so that an accepted task always has its input.
-        if await self._archive.record(submission.task_id) is None:
-            await self._archive.put_input(submission.task_id, submission.content_sha256, given)
 
     async def _discard(self, submission: TaskSubmission) -> None:
-        """The input of a refused task; one whose content another submission was accepted with stays."""
+        """An input that no record names: its task was refused, or had been accepted before."""
         record = await self._archive.record(submission.task_id)
-        if record is None or record.submission.content_sha256 != submission.content_sha256:
-            await self._archive.delete_input(submission.task_id, submission.content_sha256)
+        if record is None or record.submission.input_name != submission.input_name:
+            await self._archive.delete_input(submission.task_id, submission.input_name)
 
     async def get(self, task_id: str) -> TaskSnapshot:
         snapshot: TaskSnapshot = await call(self._actor.snapshot.remote(task_id))

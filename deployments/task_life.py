@@ -28,25 +28,19 @@ class Background:
     def __init__(self) -> None:
         self.tasks: set[asyncio.Task[Any]] = set()
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[Any, Any, None], name: str | None = None) -> asyncio.Task[None]:
         # An empty context: Ray cancels what was started within a request's context together with the request.
-        task = asyncio.get_running_loop().create_task(work, context=contextvars.Context())
+        task = asyncio.get_running_loop().create_task(work, name=name, context=contextvars.Context())
         self.tasks.add(task)
         task.add_done_callback(self._ended)
         return task
 
     def repeat(self, step: Callable[[], Coroutine[Any, Any, None]], every_s: float) -> None:
-        """A step again and again. One that fails, as while the archive is away, is logged, and is not the last."""
+        """A step again and again, each a task of its own: one that fails is logged, and is not the last."""
 
         async def loop() -> None:
             while True:
-                try:
-                    await step()
-                except TextRemovalError as error:
-                    log.warning("background work put off", extra={"step": step.__qualname__, "why": error.message})
-                # A process border: nobody awaits this, and without it the service would stand still unnoticed.
-                except Exception:
-                    log.exception("background work failed; it is tried again", extra={"step": step.__qualname__})
+                await asyncio.wait({self.spawn(step(), step.__qualname__)})
                 await asyncio.sleep(every_s)
 
         self.spawn(loop())
@@ -54,7 +48,9 @@ class Background:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self.tasks.discard(task)
         error = None if task.cancelled() else task.exception()
-        if error is not None:
+        if isinstance(error, TextRemovalError):
+            log.warning("background work put off", extra={"step": task.get_name(), "why": error.message})
+        elif error is not None:
             log.error("background work failed", exc_info=error)
 
 
@@ -181,5 +177,5 @@ class TaskLife:
         if record.submission.callback_url:
             await self.archive.add_todo("callbacks", end.task_id)
         self.on_end(record, end)
-        await self.archive.delete_input(end.task_id, record.submission.content_sha256)
+        await self.archive.delete_input(end.task_id, record.submission.input_name)
         await self.archive.done("tasks", end.task_id)

@@ -45,7 +45,7 @@ class TaskSubmission:
     task_id: str
     total_regions: int
     content_sha256: str
-    """Of the files and all parameters: the same id with the same digest is the same task. Names the input."""
+    """Of the files and all parameters: the same id with the same digest is the same task."""
     callback_url: str | None = None
     enable_progress: bool = True
     progress_interval_s: float = 1.0
@@ -56,6 +56,8 @@ class TaskSubmission:
     batch_id: str | None = None
     traceparent: str = ""
     """W3C: the span of the call that submitted it; empty when it is not traced."""
+    input_name: str = ""
+    """Of the files in the archive, each submitter's own: whoever is refused deletes nobody else's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ from models.job import DiffusionOptions
 
 _LOOK_S = 0.05
 """Between two looks at whether a waiting window is still wanted."""
+_PASSES_FOR_A_TASK = 5
+"""While callers never leave the engine free, one pass in so many is for a task that waits."""
 
 
 class Priority(IntEnum):
@@ -36,6 +38,10 @@ class _Window:
     """It was in a batch that failed: its error, if it is the one that has one, shall be its own."""
     filling: Filling | None = None
 
+    @property
+    def is_of_task(self) -> bool:
+        return self.place[0] == Priority.TASK
+
     def goes_with(self, first: "_Window") -> bool:
         return not self.alone and self.engine is first.engine and self.mask.shape == first.mask.shape
 
@@ -55,6 +61,8 @@ class WindowQueue:
         self._waiting: list[_Window] = []
         self._order = itertools.count()
         self._busy = False
+        self._passed_over = 0
+        """Passes since a task's window ran while one waited."""
         self._moved_at = time.monotonic()
 
     def run(
@@ -100,10 +108,16 @@ class WindowQueue:
             while window.filling is None:
                 if window.waiting and should_stop():
                     raise WorkCancelled("Cancelled while waiting for the engine.")
-                if window.waiting and not self._busy and window is min(self._waiting, key=_place):
+                if window.waiting and not self._busy and window is self._next():
                     return self._take(window)
                 self._condition.wait(_LOOK_S)
             return []
+
+    def _next(self) -> _Window:
+        """Who waits for an answer goes first, but not without end."""
+        tasks = [window for window in self._waiting if window.is_of_task]
+        starved = self._passed_over >= _PASSES_FOR_A_TASK - 1
+        return min(tasks if tasks and starved else self._waiting, key=_place)
 
     def _take(self, first: _Window) -> list[_Window]:
         batch = [first]
@@ -111,6 +125,9 @@ class WindowQueue:
             limit = self._max_batch or first.engine.max_batch(*first.mask.shape)
             company = (window for window in sorted(self._waiting, key=_place) if window is not first)
             batch += itertools.islice((window for window in company if window.goes_with(first)), limit - 1)
+        some_wait = any(window.is_of_task for window in self._waiting)
+        served = any(window.is_of_task for window in batch)
+        self._passed_over = self._passed_over + 1 if some_wait and not served else 0
         for window in batch:
             window.waiting = False
             self._waiting.remove(window)

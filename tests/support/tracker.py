@@ -56,14 +56,14 @@ class Bench:
         self, task_id: str, digest: str = "d", callback: str | None = None, client: str = "", priority: int = 0
     ) -> bool:
         await self.archive.put_input(task_id, digest, TaskInput(JOB, b"image"))
-        given = TaskSubmission(task_id, 1, digest, callback, client=client, priority=priority)
+        given = TaskSubmission(task_id, 1, digest, callback, client=client, priority=priority, input_name=digest)
         return (await self.tracker.submit(given))[1]
 
     async def submit_batch(self, batch_id: str, count: int, callback: str | None = None) -> tuple[BatchSnapshot, bool]:
         ids = tuple(f"{batch_id}.{number}" for number in range(count))
         for task_id in ids:
             await self.archive.put_input(task_id, "d", TaskInput(JOB, b"image"))
-        tasks = tuple(TaskSubmission(task_id, 1, "d", batch_id=batch_id) for task_id in ids)
+        tasks = tuple(TaskSubmission(task_id, 1, "d", batch_id=batch_id, input_name="d") for task_id in ids)
         return await self.tracker.submit_batch(BatchSubmission(batch_id, ids, "d", callback), tasks)
 
     async def order(self, timeout_s: float = 10.0) -> Order:

@@ -8,6 +8,7 @@ import pytest
 
 from deployments import archive_store, attempts
 from deployments.archive_store import ArchiveStore, open_store, patiently
+from deployments.attempts import ReplicaLost
 from deployments.errors import ArchiveUnavailable, QueueFull
 from deployments.task_archive import TaskRecord
 from deployments.tasks import TaskStatus
@@ -97,7 +98,7 @@ async def test_a_start_that_could_not_be_claimed_is_made_later(bench: Bench, fol
     await bench.submit("a")
     _, reply = await bench.order()
     folder.goes()
-    reply.set_exception(RuntimeError("killed"))
+    reply.set_exception(ReplicaLost("killed", kind="ActorDiedError"))
     await asyncio.sleep(0.8)  # the second attempt is due, and cannot be claimed
     assert bench.orders.empty()
     folder.comes_back()

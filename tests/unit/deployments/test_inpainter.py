@@ -202,7 +202,7 @@ async def run(tmp_path: Path, finder: LineFinder, model: str | None = "cv2") -> 
     made.start()
     order = TaskOrder("t", 1, "d" * 64)
     await TaskArchive(open_store(str(tmp_path))).put_input(
-        "t", order.content_sha256, TaskInput(replace(FIND, model=model), IMAGE)
+        "t", order.input_name, TaskInput(replace(FIND, model=model), IMAGE)
     )
     tracker = made._tracker
     assert isinstance(tracker, Silent)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.attempts import ReplicaDrained
+from deployments.attempts import ReplicaDrained, ReplicaLost
 from deployments.errors import QueueFull, TaskConflict, TaskFinished, TaskNotFound, TaskRunning
 from deployments.progress import UnitProgress
 from deployments.protocol import AttemptReport, EngineReport, ReplicaReport, TaskEnd, Verdict
@@ -53,7 +53,7 @@ async def test_progress_never_falls_and_a_stale_attempt_is_told_to_stop(bench: B
     replica = ReplicaReport("r", EngineReport("fake", "cpu", "fake", "ready"), (AttemptReport(order, far),))
     assert await bench.tracker.report(replica) == {"a": Verdict.CONTINUE}
     before = (await bench.tracker.snapshot("a")).overall_progress
-    reply.set_exception(RuntimeError("killed"))
+    reply.set_exception(ReplicaLost("killed", kind="ActorDiedError"))
     again, second = await bench.order()
     assert again == replace(order, attempt=2)
     await bench.tracker.begin(again)
@@ -67,7 +67,7 @@ async def test_three_deaths_end_a_task_in_error(bench: Bench) -> None:
     await bench.submit("a")
     for _ in range(3):
         _, reply = await bench.order()
-        reply.set_exception(RuntimeError("killed"))
+        reply.set_exception(ReplicaLost("killed", kind="ActorDiedError"))
     for _ in range(100):
         if await bench.status("a") is TaskStatus.ERROR:
             break
@@ -303,3 +303,14 @@ async def test_a_tracker_that_heard_of_no_replica_has_one_introduce_itself_once(
         assert not bench.introductions.empty(), "who is known is not asked again"
     finally:
         await bench.close()
+
+
+async def test_an_attempt_whose_call_ended_unaccounted_is_made_again(tmp_path: Path) -> None:
+    """As a bug in the dispatch would leave it: no heartbeat will ever come."""
+    bench = Bench(str(tmp_path), attempt_silence_s=0.5)
+    await bench.submit("a")
+    order, reply = await bench.order()
+    reply.set_exception(TypeError("a bug"))
+    again, _ = await bench.order()
+    assert (again.task_id, again.attempt) == ("a", order.attempt + 1)
+    await bench.close()

@@ -129,6 +129,17 @@ def test_windows_of_one_shape_run_together_those_for_whom_someone_waits_first() 
     assert engine.passes == [[1], [4, 7], [5, 6, 2], [3]]
 
 
+def test_callers_that_never_stop_leave_tasks_one_pass_in_five() -> None:
+    engine = Plain()
+    requests, first = behind_first(engine)
+    futures = [requests.send(50, Priority.TASK), requests.send(51, Priority.TASK)]
+    futures += [requests.send(value) for value in range(2, 13)]
+    engine.go.set()
+    assert {future.result(60) for future in futures} == {150, 151, *range(102, 113)}
+    assert first.result(60) == 101
+    assert [passed for (passed,) in engine.passes] == [1, 2, 3, 4, 5, 50, 6, 7, 8, 9, 51, 10, 11, 12]
+
+
 def test_what_cannot_run_together_runs_in_turn() -> None:
     engine = Plain()
     requests, first = behind_first(engine, max_batch=4)
