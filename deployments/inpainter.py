@@ -113,6 +113,10 @@ class Inpainter:
         """For jobs that come from now on; None: as configured."""
         self._max_pixels = max_pixels or self._config.max_pixels
 
+    def limit_batch(self, max_batch: int | None) -> None:
+        """For passes that begin from now on; None: as configured."""
+        self._queue.max_batch = max_batch or self._config.max_batch
+
     async def check_health(self) -> None:
         """Async on purpose: a synchronous check starves behind busy threads, and Serve replaces the replica.
 

@@ -53,6 +53,7 @@ class InpainterReplica(Inpainter):
         options = InpainterUserConfig.model_validate(user_config)
         self._log_level.apply(options)
         self.limit_pixels(options.max_pixels)
+        self.limit_batch(options.max_batch)
         if not self.started:
             self.start()
 

@@ -18,6 +18,8 @@ class UserConfig(BaseModel):
 class InpainterUserConfig(UserConfig):
     max_pixels: int | None = Field(None, ge=1)
     """Pixels of an image. What is more than MAX_PIXELS is refused before it comes here, so this can only lower it."""
+    max_batch: int | None = Field(None, ge=1)
+    """Windows of several requests in one pass, at most, where the engine runs such; as IOPAINT_MAX_BATCH."""
 
 
 class LogLevel:

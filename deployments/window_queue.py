@@ -56,7 +56,7 @@ class WindowQueue:
     def __init__(self, metrics: Metrics | None = None, max_batch: int = 0) -> None:
         """``max_batch``: windows of one pass at most; 0: what the engine says."""
         self._metrics = metrics or NoMetrics()
-        self._max_batch = max_batch
+        self.max_batch = max_batch
         self._condition = threading.Condition()
         self._waiting: list[_Window] = []
         self._order = itertools.count()
@@ -122,7 +122,7 @@ class WindowQueue:
     def _take(self, first: _Window) -> list[_Window]:
         batch = [first]
         if isinstance(first.engine, BatchingEngine) and not first.alone:
-            limit = self._max_batch or first.engine.max_batch(*first.mask.shape)
+            limit = self.max_batch or first.engine.max_batch(*first.mask.shape)
             company = (window for window in sorted(self._waiting, key=_place) if window is not first)
             batch += itertools.islice((window for window in company if window.goes_with(first)), limit - 1)
         some_wait = any(window.is_of_task for window in self._waiting)

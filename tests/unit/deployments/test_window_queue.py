@@ -158,6 +158,16 @@ def test_the_setting_goes_before_what_the_engine_says() -> None:
     assert engine.passes == [[1], [2, 3], [4]]
 
 
+def test_the_setting_changes_with_the_next_pass() -> None:
+    engine = Batching(limit=4)
+    requests, first = behind_first(engine)
+    futures = [requests.send(value) for value in (2, 3, 4)]
+    requests.queue.max_batch = 1
+    engine.go.set()
+    assert [future.result(60) for future in [first, *futures]] == [101, 102, 103, 104]
+    assert engine.passes == [[1], [2], [3], [4]]
+
+
 def test_a_failing_window_fails_alone() -> None:
     engine = Batching()
     requests, first = behind_first(engine)
