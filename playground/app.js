@@ -3,7 +3,7 @@
 import { Client, TaskCancelled, Unauthorized } from "./client/index.js";
 import { listenToCompare, show } from "./compare.js";
 import { Editor } from "./editor.js";
-import { copyCode, downloadMask, listenToTabs, send, showCode } from "./request.js";
+import { copyCode, downloadMask, hasSteps, listenToTabs, send, showCode, takesPrompt } from "./request.js";
 import { sampleImage } from "./sample.js";
 import { box } from "./shapes.js";
 import { TasksView, stateName } from "./tasks.js";
@@ -175,7 +175,8 @@ function showUpdate(update) {
 
 function optionsChanged() {
   const { model, output_format } = Object.fromEntries(new FormData($("options")));
-  $("steps-field").hidden = model !== "ldm";
+  $("steps-field").hidden = !hasSteps(model);
+  $("prompt-fields").hidden = !takesPrompt(model);
   $("quality-field").hidden = output_format === "png";
   code();
 }

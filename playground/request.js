@@ -6,14 +6,18 @@ import { asMask, asRegions } from "./shapes.js";
 const $ = (id) => document.getElementById(id);
 const chosen = (name) => document.querySelector(`input[name="${name}"]:checked`).value;
 
+/** Stable Diffusion models are named as on Hugging Face: owner/name. */
+export const takesPrompt = (model) => model.includes("/");
+export const hasSteps = (model) => model === "ldm" || takesPrompt(model);
+
 /** What differs from the service's own defaults. */
 function options(regions) {
-  const { model, sd_steps, mask_mode, output, output_format, quality, hd_strategy } = Object.fromEntries(
-    new FormData($("options")),
-  );
+  const form = Object.fromEntries(new FormData($("options")));
+  const { model, mask_mode, output, output_format, quality, hd_strategy } = form;
   const made = {};
   if (model) made.model = model;
-  if (model === "ldm") made.sd_steps = Number(sd_steps);
+  if (hasSteps(model)) made.sd_steps = Number(form.sd_steps);
+  for (const name of ["prompt", "negative_prompt"]) if (takesPrompt(model) && form[name]) made[name] = form[name];
   // A mask says itself what goes; without regions `auto` is the service's default.
   if (regions !== null && !(regions.length === 0 && mask_mode === "auto")) made.mask_mode = mask_mode;
   if (output !== "image") made.output = output;

@@ -57,6 +57,8 @@ const TEXTS = {
   key: ["API key", "API 密钥", "API キー"],
   keyNeeded: ["This service asks for an API key.", "此服务需要 API 密钥。", "このサービスには API キーが必要です。"],
   steps: ["Steps", "步数", "ステップ数"],
+  prompt: ["What shall be there", "希望出现的内容", "描いてほしいもの"],
+  negativePrompt: ["What shall not", "不希望出现的内容", "描いてほしくないもの"],
   maskMode: ["What of a region is replaced", "替换区域中的哪些部分", "範囲のうち置き換える部分"],
   maskAuto: ["letters where sure, else all", "能确定时只替换字，否则整个区域", "確実なら文字だけ、でなければ全体"],
   maskStrokes: ["letters only", "只替换字", "文字だけ"],

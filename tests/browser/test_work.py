@@ -99,6 +99,17 @@ def test_a_task_is_cancelled(visit: Visit, where: str) -> None:
     expect(page.get_by_role("button", name="Remove", exact=True)).to_be_enabled()
 
 
+def test_a_model_that_takes_a_prompt_is_asked_for_one(visit: Visit) -> None:
+    page = with_sample(visit)
+    expect(page.get_by_label("What shall be there")).to_be_hidden()
+    page.evaluate("document.querySelector('#model').add(new Option('owner/inpainting'))")
+    page.get_by_label("Model").select_option("owner/inpainting")
+    page.get_by_label("What shall be there").fill("a wall of bricks")
+    for shown_text in ("'prompt=a wall of bricks'", "'sd_steps=25'", "'model=owner/inpainting'"):
+        expect(page.locator("#code")).to_contain_text(shown_text)
+    expect(page.locator("#code")).not_to_contain_text("negative_prompt")
+
+
 def test_a_call_that_is_waited_for_is_cancelled(visit: Visit) -> None:
     page = with_sample(visit)
     drag(page, (50, 55), (400, 115))
