@@ -39,11 +39,16 @@ def tasks(context: typer.Context, as_json: AsJson = False) -> None:
     out().print(table)
 
 
-def watch(context: typer.Context, task_id: TaskId) -> None:
-    """Follow a task to its end. Exit code 1 when it failed or was cancelled."""
+def watch(context: typer.Context, task_id: TaskId, as_json: AsJson = False) -> None:
+    """Follow a task to its end; as JSON, one line for each update. Exit code 1 when it failed or was cancelled."""
     target: Target = context.obj
     with target.client() as client:
         task = client.task(task_id)
+        if as_json:
+            for update in task:
+                typer.echo(json.dumps(dict(update.raw)))
+            task.status().raise_for_end()
+            return
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
         with Progress(*columns, console=err()) as shown:
             bar = shown.add_task(task_id, total=100)

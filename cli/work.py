@@ -1,6 +1,7 @@
 """``remove`` and ``batch``: pictures in, cleaned pictures out."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,7 +10,7 @@ from iopaint_client import AsyncClient, Options, Picture, RegionInput, TextRemov
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cli import regions
-from cli.output import Target, err, out
+from cli.output import AsJson, Target, err, out
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 _AT_A_TIME = 8
@@ -19,6 +20,10 @@ Region = Annotated[
 ]
 Model = Annotated[str | None, typer.Option(help="Model; the service's default if not given.")]
 Format = Annotated[Literal["png", "jpeg", "webp"] | None, typer.Option("--format", help="Format of the result.")]
+MaskMode = Annotated[
+    Literal["box", "strokes", "auto"] | None,
+    typer.Option(help="What of a region goes: all, its letters, or as is surer."),
+]
 Quality = Annotated[int | None, typer.Option(min=1, max=100, help="Of jpeg and webp.")]
 
 
@@ -31,12 +36,14 @@ def remove(
     model: Model = None,
     output_format: Format = None,
     quality: Quality = None,
+    mask_mode: MaskMode = None,
+    as_json: AsJson = False,
 ) -> None:
     """Remove what regions or a mask mark from one picture; without either, the text that the service finds."""
     if region and mask is not None:
         raise typer.BadParameter("give --region (as often as needed), or --mask, or neither to have the text found")
     target: Target = context.obj
-    chosen = _options(model, output_format or _format_of(output), quality)
+    chosen = _options(model, output_format or _format_of(output), quality, mask_mode)
     with target.client() as client:
         if mask is not None:
             picture = client.inpaint(image, mask, **chosen)
@@ -44,6 +51,10 @@ def remove(
             drawn = [regions.parse(one) for one in region] if region else None
             picture = client.remove_text(image, drawn, **chosen)
     path = picture.save(output or image.with_name(f"{image.stem}-clean.{_suffix(picture)}"))
+    if as_json:
+        told = {"path": str(path), "model": picture.model, "processing_time_s": picture.processing_time_s}
+        typer.echo(json.dumps(told | {"notes": picture.notes}))
+        return
     out().print(f"{path}: {picture.model}, {picture.processing_time_s} s", soft_wrap=True)
     if picture.notes:
         err().print(picture.notes, soft_wrap=True)
@@ -60,6 +71,8 @@ def batch(
     model: Model = None,
     output_format: Format = None,
     quality: Quality = None,
+    mask_mode: MaskMode = None,
+    as_json: AsJson = False,
     again: Annotated[bool, typer.Option("--again", help="Also pictures whose result is there already.")] = False,
 ) -> None:
     """Clean every picture of a folder, each as a task; without regions, of the text that the service finds.
@@ -78,10 +91,14 @@ def batch(
     if regions_file and (without := [path.name for path, (_, found) in todo.items() if not found]):
         raise typer.BadParameter(f"no region is given for {', '.join(without[:5])}")
     into.mkdir(parents=True, exist_ok=True)
-    failed = asyncio.run(_clean_all(target, todo, _options(model, output_format, quality)))
-    out().print(f"{len(todo) - len(failed)} cleaned, {len(failed)} failed; results in {into}", soft_wrap=True)
-    for name, why in failed.items():
-        err().print(f"{name}: {why}", soft_wrap=True)
+    failed = asyncio.run(_clean_all(target, todo, _options(model, output_format, quality, mask_mode)))
+    if as_json:
+        made = {path.name: str(result) for path, (result, _) in todo.items() if path.name not in failed}
+        typer.echo(json.dumps({"cleaned": made, "failed": failed}))
+    else:
+        out().print(f"{len(todo) - len(failed)} cleaned, {len(failed)} failed; results in {into}", soft_wrap=True)
+        for name, why in failed.items():
+            err().print(f"{name}: {why}", soft_wrap=True)
     if failed:
         raise typer.Exit(1)
 
@@ -116,7 +133,12 @@ def _save_whole(picture: Picture, path: Path) -> None:
     picture.save(path.with_name(f".{path.name}.part")).rename(path)
 
 
-def _options(model: str | None, output_format: Literal["png", "jpeg", "webp"] | None, quality: int | None) -> Options:
+def _options(
+    model: str | None,
+    output_format: Literal["png", "jpeg", "webp"] | None,
+    quality: int | None,
+    mask_mode: Literal["box", "strokes", "auto"] | None,
+) -> Options:
     chosen = Options()
     if model is not None:
         chosen["model"] = model
@@ -124,6 +146,8 @@ def _options(model: str | None, output_format: Literal["png", "jpeg", "webp"] | 
         chosen["output_format"] = output_format
     if quality is not None:
         chosen["quality"] = quality
+    if mask_mode is not None:
+        chosen["mask_mode"] = mask_mode
     return chosen
 
 

@@ -56,6 +56,8 @@ def test_remove(service: Service, image: Path) -> None:
     assert image.with_name("photo-clean.png").exists()
     found = run("remove", str(image), "-o", str(image.with_name("found.png")), url=service.url)
     assert "found.png" in found.stdout
+    told = run("remove", str(image), "-r", TYPED, "--mask-mode", "strokes", "--json", url=service.url).stdout
+    assert json.loads(told)["model"] == "cv2"
     refused = run("remove", str(image), "-r", "9000,9000,5,5", url=service.url, wanted=1)
     assert refused.stderr.startswith("Error: regions[0]")
 
@@ -78,6 +80,8 @@ def test_batch_goes_on_where_it_was(service: Service, image: Path) -> None:
     (out / "2.jpg").unlink()
     (folder / "broken.png").unlink()
     assert "1 cleaned, 0 failed" in run(*arguments, url=service.url).stdout
+    (out / "4.jpg").unlink()
+    assert json.loads(run(*arguments, "--json", url=service.url).stdout)["cleaned"] == {"4.jpg": str(out / "4.jpg")}
 
 
 def test_tasks_watch_cancel_result(service: Service, tmp_path: Path) -> None:
@@ -87,6 +91,8 @@ def test_tasks_watch_cancel_result(service: Service, tmp_path: Path) -> None:
         assert long.id in json.loads(run("tasks", "--json", url=service.url).stdout)["queue"]["active_task_ids"]
         assert "cancelled" in run("cancel", long.id, url=service.url).stdout
         watched = run("watch", long.id, url=service.url, wanted=1)
+        lines = run("watch", long.id, "--json", url=service.url, wanted=1).stdout.splitlines()
+        assert json.loads(lines[-1])["status"] == "cancelled"
         assert "was cancelled" in watched.stderr
         short = client.submit(PIXELS, [sdk.Rect(REGION.x, REGION.y, REGION.width, REGION.height)], model="fake")
     assert f"{short.id}: completed" in run("watch", short.id, url=service.url).stdout
