@@ -46,7 +46,7 @@ def watch(context: typer.Context, task_id: TaskId, as_json: AsJson = False) -> N
         task = client.task(task_id)
         if as_json:
             for update in task:
-                typer.echo(json.dumps(dict(update.raw)))
+                typer.echo(json.dumps(asdict(update)))
             task.status().raise_for_end()
             return
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())

@@ -25,7 +25,7 @@ def subnormal_numbers() -> None:
 @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_every_operation_keeps_to_its_description(case: schemathesis.Case[Any]) -> None:
     # A schema cannot say that a text is the base64 of a picture, or which tasks exist.
-    excluded = [positive_data_acceptance]
+    excluded: list[Any] = [positive_data_acceptance]
     if case.media_type == "multipart/form-data":
         # All fields of a form are text: a boolean made in a text's place arrives as a valid text. As JSON the same
         # fields are held to their types; test_rest.py and test_limits.py do so for forms.
