@@ -4,17 +4,18 @@ import asyncio
 import contextlib
 import contextvars
 import logging
+import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
-from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from ray.exceptions import RayError, RayTaskError
 
 from deployments.errors import ResultExpired, ResultNotReady, ServiceUnavailable
 from deployments.protocol import ReplicaReport, TaskEnd, TaskOrder, Verdict
 from deployments.task_archive import TaskArchive
+from deployments.task_watch import TaskWatch
 from deployments.tasks import (
     BatchSnapshot,
     BatchSubmission,
@@ -33,6 +34,7 @@ from models.job import JobResult
 log = logging.getLogger("ray.serve")
 
 POLL_S = 10.0
+_STATE_S = 0.5
 
 T = TypeVar("T")
 
@@ -107,6 +109,7 @@ class TaskClient:
         self._archive = archive
         self._watches: set[TaskWatch] = set()
         self._feed: asyncio.Task[None] | None = None
+        self._asked: asyncio.Task[tuple[float, ServiceState]] | None = None
 
     async def submit(self, submission: TaskSubmission, given: TaskInput) -> tuple[TaskSnapshot, bool]:
         """See ``ingress.services.TaskService``."""
@@ -196,8 +199,22 @@ class TaskClient:
         return counts
 
     async def state(self) -> ServiceState:
+        """At most ``_STATE_S`` old: however many ask, the tracker is asked once, and who asks under load waits for no
+        queue but this process's own."""
+        if self._asked is None or (self._asked.done() and self._is_old(self._asked)):
+            # An empty context: the answer is not only for the request that happened to ask.
+            self._asked = asyncio.get_running_loop().create_task(self._ask_state(), context=contextvars.Context())
+        return (await asyncio.shield(self._asked))[1]
+
+    async def _ask_state(self) -> tuple[float, ServiceState]:
         state: ServiceState = await call(self._actor.state.remote())
-        return state
+        return time.monotonic(), state
+
+    @staticmethod
+    def _is_old(asked: asyncio.Task[tuple[float, ServiceState]]) -> bool:
+        if asked.cancelled() or asked.exception() is not None:
+            return True
+        return time.monotonic() - asked.result()[0] > _STATE_S
 
     async def result(self, task_id: str) -> JobResult:
         snapshot = await self.get(task_id)
@@ -207,16 +224,16 @@ class TaskClient:
             raise ResultNotReady(f"Task {task_id} has no result: it {said}.", status=snapshot.status.value)
         return await self._archive.result(end)
 
-    def watch(self) -> "TaskWatch":
+    def watch(self) -> TaskWatch:
         return TaskWatch(self)
 
-    def attach(self, watch: "TaskWatch") -> None:
+    def attach(self, watch: TaskWatch) -> None:
         self._watches.add(watch)
         if self._feed is None or self._feed.done():
             # An empty context: the feed outlives the request that happened to start it.
             self._feed = asyncio.get_running_loop().create_task(self._poll(), context=contextvars.Context())
 
-    def detach(self, watch: "TaskWatch") -> None:
+    def detach(self, watch: TaskWatch) -> None:
         self._watches.discard(watch)
 
     async def _poll(self) -> None:
@@ -236,82 +253,3 @@ class TaskClient:
             for snapshot in news.tasks:
                 for watch in self._watches:
                     watch.offer(snapshot)
-
-
-class TaskWatch:
-    """See ``ingress.services.Watch``. Holds at most the newest snapshot of each followed task."""
-
-    def __init__(self, client: TaskClient) -> None:
-        self._client = client
-        self._followed: set[str] = set()
-        self._all = False
-        self._newest: dict[str, TaskSnapshot] = {}
-        self._seen: dict[str, int] = {}
-        self._live: set[str] = set()
-        self._wake = asyncio.Event()
-        self._asking: set[asyncio.Task[None]] = set()
-
-    async def __aenter__(self) -> Self:
-        self._client.attach(self)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._client.detach(self)
-        for task in self._asking:
-            task.cancel()
-
-    def add(self, task_id: str) -> None:
-        self._followed.add(task_id)
-        self._seen.pop(task_id, None)
-        self._spawn(self._ask(task_id))
-
-    def ask_again(self) -> None:
-        """The newest state of everything that is followed and has not ended, from the tracker itself."""
-        for task_id in self._followed | self._live:
-            self._spawn(self._ask(task_id))
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._asking.add(task)
-        task.add_done_callback(self._asking.discard)
-
-    def remove(self, task_id: str) -> None:
-        self._followed.discard(task_id)
-
-    def follow_all(self, on: bool) -> None:
-        self._all = on
-
-    def offer(self, snapshot: TaskSnapshot) -> None:
-        """A batch that is followed means its tasks."""
-        task_id = snapshot.task_id
-        followed = task_id in self._followed or snapshot.batch_id in self._followed
-        if not (self._all or followed) or self._seen.get(task_id, -1) >= snapshot.version:
-            return
-        self._seen[task_id] = snapshot.version
-        (self._live.discard if snapshot.status.is_terminal else self._live.add)(task_id)
-        self._newest[task_id] = snapshot
-        self._wake.set()
-
-    async def changes(self, timeout_s: float) -> list[TaskSnapshot]:
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._wake.wait()
-        except TimeoutError:
-            return []
-        self._wake.clear()
-        found, self._newest = list(self._newest.values()), {}
-        for snapshot in found:
-            if snapshot.status.is_terminal and self._all:
-                self._seen.pop(snapshot.task_id, None)  # nothing follows an end; keeps the table small
-        return found
-
-    async def _ask(self, name: str) -> None:
-        # Unknown yet: its updates come when it is submitted.
-        with contextlib.suppress(TextRemovalError):
-            self.offer(await self._client.get(name))
-            return
-        with contextlib.suppress(TextRemovalError):
-            for snapshot in (await self._client.batch(name)).tasks:
-                self.offer(snapshot)

@@ -1,6 +1,7 @@
 """``scripts/audit``: known holes in the packages of ``constraints.txt``.
 
-A package that stays although holes are known is named below with its version and the reason: another version asks anew.
+A package that stays although holes are known is named below with its version, the reason, and each advisory that was
+judged. Another version, and another advisory of the same one, are new.
 """
 
 import argparse
@@ -17,12 +18,40 @@ _ROOT = Path(__file__).parents[1]
 _CANARY = "pillow==9.5.0"
 """Has holes that every source of advisories knows: where none is found, there were no advisories."""
 
+
+@dataclass(frozen=True)
+class Accepted:
+    why: str
+    advisories: frozenset[str] = frozenset()
+    """By any of their names (CVE, PYSEC, GHSA)."""
+
+
 ACCEPTED = {
-    "transformers==4.48.3": "IOPaint 1.6.0's diffusers needs it. Models are the operator's; no client names one; "
-    "what a client sends to it is a prompt.",
-    "diffusers==0.27.2": "IOPaint 1.6.0 is written against it. Pipelines are the operator's; clients choose among "
-    "IOPAINT_MODELS only.",
-    "huggingface-hub==0.25.2": "The newest that this diffusers imports. Clients name no files and no repositories.",
+    "transformers==4.48.3": Accepted(
+        "IOPaint 1.6.0's diffusers needs it. Models are the operator's; no client names one; what a client sends is a "
+        "prompt for CLIP's tokenizer. The advisories concern other models' tokenizers, tests, remote code and URLs of "
+        "pictures, none of which is called here.",
+        frozenset(
+            {
+                "PYSEC-2025-40",
+                "CVE-2025-1194",
+                "CVE-2025-3263",
+                "CVE-2025-3264",
+                "CVE-2025-3777",
+                "CVE-2025-3933",
+                "CVE-2025-5197",
+                "CVE-2025-6051",
+                "CVE-2025-6638",
+                "CVE-2025-6921",
+            }
+        ),
+    ),
+    "diffusers==0.27.2": Accepted(
+        "IOPaint 1.6.0 is written against it. Pipelines are the operator's; clients choose among IOPAINT_MODELS only."
+    ),
+    "huggingface-hub==0.25.2": Accepted(
+        "The newest that this diffusers imports. Clients name no files and no repositories."
+    ),
 }
 
 
@@ -33,6 +62,13 @@ class Finding:
     advisory: str
     fixed_in: str
     text: str
+    names: frozenset[str]
+    """Of the advisory, in all lists."""
+
+    @property
+    def is_accepted(self) -> bool:
+        accepted = ACCEPTED.get(self.package)
+        return accepted is not None and bool(accepted.advisories & self.names)
 
 
 def findings(pip_audit_json: str) -> list[Finding]:
@@ -42,6 +78,7 @@ def findings(pip_audit_json: str) -> list[Finding]:
             hole["id"],
             ", ".join(hole.get("fix_versions", [])) or "nothing yet",
             hole.get("description", "").partition("\n")[0][:200],
+            frozenset([hole["id"], *hole.get("aliases", [])]),
         )
         for package in json.loads(pip_audit_json)["dependencies"]
         for hole in package.get("vulns", [])
@@ -49,7 +86,7 @@ def findings(pip_audit_json: str) -> list[Finding]:
 
 
 def new(found: list[Finding]) -> list[Finding]:
-    return [finding for finding in found if finding.package not in ACCEPTED]
+    return [finding for finding in found if not finding.is_accepted]
 
 
 def ask(tool: Path, requirements: str) -> str | None:
@@ -80,10 +117,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     found = findings(answer)
     for finding in found:
-        state = "accepted" if finding.package in ACCEPTED else "NEW"
+        state = "accepted" if finding.is_accepted else "NEW"
         console.print(f"{state}: {finding.package} {finding.advisory}, mended in {finding.fixed_in}: {finding.text}")
     for package in sorted({finding.package for finding in found} & ACCEPTED.keys()):
-        console.print(f"{package} stays: {ACCEPTED[package]}")
+        console.print(f"{package} stays: {ACCEPTED[package].why}")
     count = len(new(found))
     console.print(f"{len(found)} known holes, {count} of them new.")
     return 1 if count else 0

@@ -9,6 +9,7 @@ from ingress.limits import BodyLimit, RateLimit, RequestId
 from ingress.routes import batch, inpaint, progress, service, tasks, text
 from ingress.security import KeyCheck, KeyRing
 from ingress.services import Services
+from ingress.trunk import TrunkEnd
 
 _EXPOSED = [
     "X-Processing-Time", "X-Timestamp", "X-Model", "X-HD-Strategy", "X-Regions-Count", "X-Total-Area", "X-Notes",
@@ -46,4 +47,5 @@ def create_app(services: Services, config: AppConfig, echo_request_id: bool = Tr
         expose_headers=_EXPOSED,
     )
     app.add_middleware(RequestId, echo=echo_request_id)
+    app.add_middleware(TrunkEnd)
     return app

@@ -13,10 +13,13 @@ import uuid
 
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
 from uvicorn.protocols.http import auto
 
+from ingress import trunk
 from ingress.connections import ConnectionLimits, GuardedProtocol
 from ingress.settings import Settings
+from ingress.trunk import Trunks
 
 log = logging.getLogger("ray.serve")
 
@@ -24,6 +27,7 @@ _STEERING = frozenset(
     {b"x_request_timeout_seconds", b"x_request_disconnect_disabled", b"serve_multiplexed_model_id", b"x_session_id"}
 )
 """By which Serve lets a client lift its own timeout, go on after it left, choose replicas. ``-`` counts as ``_``."""
+_SOCKETS = "/api/v1/ws/"
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _RESERVED_FILES = 256
 """Of the process, for other things than clients' connections."""
@@ -38,6 +42,7 @@ _OWN_ERRORS = {
 """Serve's answers, in the one shape that errors have. What else it says is a 500."""
 _NO_APPLICATION = b"/-/routes"
 """In Serve's 404 while it knows no application."""
+Headers = list[tuple[bytes, bytes]]
 _BUG = (500, "internal_error", "An internal error occurred. The request id ties it to the logs.")
 
 
@@ -47,16 +52,19 @@ def guard() -> list[Middleware]:
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     limits = ConnectionLimits(settings.upload_idle_timeout, max(64, files - _RESERVED_FILES))
     auto.AutoHTTPProtocol = type("Guarded", (GuardedProtocol,), {"limits": limits})
-    return [Middleware(Edge, max_calls=settings.max_concurrent_calls)]
+    return [Middleware(Edge, max_calls=settings.max_concurrent_calls, origins=settings.cors_origins)]
 
 
 class Edge:
     """Plain ASGI: drops headers that steer Serve, refuses calls beyond ``max_calls`` before their bodies are read, and
     gives Serve's own errors the shape of ours, without what they say of the inside."""
 
-    def __init__(self, app: ASGIApp, max_calls: int) -> None:
+    def __init__(self, app: ASGIApp, max_calls: int, origins: tuple[str, ...] = ("*",)) -> None:
+        """``origins``: whose scripts may read what the guard says, as for the application's own answers."""
         self._app = app
         self._max_calls = max_calls
+        self._origins = origins
+        self._trunks = Trunks(app)
         self._calls = 0
         self._refused, self._logged_at = 0, 0.0
 
@@ -65,10 +73,13 @@ class Edge:
             await self._app(scope, receive, send)
             return
         request_id = _clean(scope)
-        if scope["type"] == "websocket" or scope["path"].startswith("/-/"):
+        if scope["type"] == "websocket":
+            await self._socket(scope, receive, send)
+            return
+        if scope["path"].startswith("/-/"):
             await self._app(scope, receive, send)
             return
-        answer = _Answer(send, request_id)
+        answer = _Answer(send, request_id, _cors(scope, self._origins))
         if not _is_work(scope):
             await self._app(scope, receive, answer.send)
         elif self._calls >= self._max_calls:
@@ -81,6 +92,16 @@ class Edge:
             finally:
                 self._calls -= 1
 
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        if path == trunk.PATH:  # the guard's own; no client has business there
+            await receive()
+            await WebSocketClose()(scope, receive, send)
+        elif path.startswith(_SOCKETS):
+            await self._trunks.carry(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
     def _note_refusal(self) -> None:
         """Under overload a line for each would be a load itself."""
         self._refused += 1
@@ -90,8 +111,9 @@ class Edge:
 
 
 class _Answer:
-    def __init__(self, send: Send, request_id: bytes) -> None:
+    def __init__(self, send: Send, request_id: bytes, cors: Headers) -> None:
         self._send = send
+        self._cors = cors
         self._request_id = request_id
         self._held: Message | None = None
         self._replaced = False
@@ -117,14 +139,23 @@ class _Answer:
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),
             (b"x-request-id", self._request_id),
-            # Scripts of any page may read a refusal: it says nothing of anybody.
-            (b"access-control-allow-origin", b"*"),
-            (b"access-control-expose-headers", b"Retry-After, X-Request-ID"),
+            *self._cors,
         ]
         if status in (429, 503):
             headers.append((b"retry-after", str(_RETRY_AFTER_S).encode()))
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
+
+
+def _cors(scope: Scope, origins: tuple[str, ...]) -> Headers:
+    exposed = (b"access-control-expose-headers", b"Retry-After, X-Request-ID")
+    if "*" in origins:
+        return [(b"access-control-allow-origin", b"*"), exposed]
+    origin = next((value for name, value in scope["headers"] if name.lower() == b"origin"), b"")
+    if origin.decode("latin-1") not in origins:
+        return [(b"vary", b"Origin")]
+    allowed = [(b"access-control-allow-origin", origin), (b"access-control-allow-credentials", b"true")]
+    return [*allowed, exposed, (b"vary", b"Origin")]
 
 
 def _may_be_serves(start: Message) -> bool:

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 import uvicorn
 import websockets
@@ -273,3 +274,18 @@ def test_the_guard_takes_the_place_of_uvicorns_protocol(monkeypatch: pytest.Monk
     config.load()
     assert issubclass(config.http_protocol_class, GuardedProtocol)
     assert config.http_protocol_class.limits.idle_s == 7
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed"), [("https://a.example", "https://a.example"), ("https://b.example", None), ("", None)]
+)
+async def test_the_guards_refusals_keep_to_the_origins(origin: str, allowed: str | None) -> None:
+    edge = Edge(App(), max_calls=0, origins=("https://a.example",))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(edge), base_url="http://x") as client:
+        answer = await client.post("/", headers={"Origin": origin} if origin else {})
+    assert answer.status_code == 503
+    assert answer.headers.get("access-control-allow-origin") == allowed
+    assert answer.headers["vary"] == "Origin", "or a cache would give one origin's answer to another"
+    everybody = Edge(App(), max_calls=0)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(everybody), base_url="http://x") as client:
+        assert (await client.post("/")).headers["access-control-allow-origin"] == "*"

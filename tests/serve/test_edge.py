@@ -5,10 +5,12 @@ import re
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import grpc  # type: ignore[import-untyped]
+import numpy as np
 import pytest
 import requests
 import websockets
@@ -128,6 +130,32 @@ def test_slow_headers_and_slow_uploads_are_ended(service: Service) -> None:
             answer += piece
         assert answer.partition(b"\r\n")[0].split()[1:2] == [status] * bool(status)
         waiting.close()
+
+
+def test_a_slow_reader_of_an_answer_is_ended(service: Service) -> None:
+    """More waits for it than the kernel holds; whoever reads it at an ordinary pace gets the whole."""
+    noise = np.random.default_rng(0).integers(0, 256, (1900, 1900, 3), np.uint8)  # PNG cannot make it smaller
+    task = BODY | {"image": b64(encoded(noise)), "model": "fake", "task_id": "noise", "regions": BODY["regions"]}
+    assert post(service, "inpaint-regions-async", task).status_code == 202
+    url = f"{service.url}/api/v1/task-result/noise"
+    end = time.monotonic() + 60
+    while (whole := requests.get(url, headers=MINE, timeout=60)).status_code == 409:
+        assert time.monotonic() < end
+        time.sleep(0.3)
+    assert len(whole.content) > 10_000_000
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+        slow.settimeout(60)
+        slow.connect(("127.0.0.1", int(service.url.rsplit(":", 1)[1])))
+        slow.sendall(f"GET /api/v1/task-result/noise HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\n\r\n".encode())
+        assert slow.recv(1000).startswith(b"HTTP/1.1 200")
+        # While it reads nothing, the guard's time runs out; what the kernel holds by then is all that is left.
+        time.sleep(4 * IDLE_S)
+        taken = 0
+        with suppress(ConnectionError):
+            while piece := slow.recv(1_000_000):
+                taken += len(piece)
+    assert taken < len(whole.content) - 1_000_000
 
 
 def test_what_does_not_exist(service: Service) -> None:

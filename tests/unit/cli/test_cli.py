@@ -168,7 +168,7 @@ class _Weights(BaseHTTPRequestHandler):
 
 def test_models_are_listed_and_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server = HTTPServer(("127.0.0.1", 0), _Weights)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     file = WeightsFile(f"http://127.0.0.1:{server.server_port}/small.pt", hashlib.md5(b"weights").hexdigest())
     monkeypatch.setattr(models_command, "needed_files", lambda name, sources: (file,) if name == "lama" else ())
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))

@@ -122,7 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def trap() -> Iterator[Trap]:
     server = Trap()
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     yield server
     server.shutdown()

@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import signal
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,6 +14,7 @@ import pytest
 
 from deployments.archive_store import open_store
 from deployments.owners import OwnerBook
+from deployments.protocol import TaskEnd
 from deployments.task_archive import TaskArchive
 from deployments.tasks import TaskStatus
 from tests.support.s3 import s3_server
@@ -151,3 +155,61 @@ async def test_a_process_that_is_gone_is_silent_at_once(tmp_path: Path) -> None:
 async def _rewrite_pid(path: Path, pid: int) -> None:
     note = json.loads(path.read_text())
     path.write_text(json.dumps(note | {"pid": pid}))
+
+
+class Process:
+    """A tracker that can be stopped; what it said, line by line."""
+
+    def __init__(self, url: str, owner: str, tasks: int, folder: Path) -> None:
+        self._log = folder / f"{owner}.log"
+        with self._log.open("wb") as out:
+            command = [sys.executable, "-m", "tests.support.tracker_process", url, owner, str(tasks)]
+            self.popen = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL)
+
+    def said(self, start: str) -> list[str]:
+        return [line for line in self._log.read_text().splitlines() if line.startswith(start)]
+
+    async def until_said(self, start: str, times: int = 1) -> None:
+        async with asyncio.timeout(60):
+            while len(self.said(start)) < times:
+                assert self.popen.poll() is None
+                await asyncio.sleep(0.05)
+
+    def signal(self, number: int) -> None:
+        self.popen.send_signal(number)
+
+
+async def test_a_tracker_that_is_stopped_and_goes_on_publishes_nothing_twice(url: str, tmp_path: Path) -> None:
+    """Two processes, for real: what the first was at when it was stopped, the second has ended when it goes on."""
+    archive, tasks = TaskArchive(open_store(url)), [f"t{number}" for number in range(6)]
+    second = Process(url, "second", 0, tmp_path)
+    await second.until_said("ready")
+    first = Process(url, "first", len(tasks), tmp_path)
+    try:
+        await first.until_said("told")
+        await first.until_said("began", len(first.said("came back")) + 1)
+        first.signal(signal.SIGSTOP)
+        async with asyncio.timeout(60):
+            while len(before := await _published(archive, tasks)) < len(tasks):  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+        assert any(b"of second" in data for _, data in before), "nothing was taken over"
+        first.signal(signal.SIGCONT)
+        await first.until_said("told", len(tasks))
+        await first.until_said("came back", len(first.said("began")))
+        assert await _published(archive, tasks) == before
+        assert sorted(first.said("told")) == [f"told {task} completed" for task in tasks]
+        # What ended between two looks at the archive is told by the first alone.
+        assert len(set(second.said("told"))) == len(second.said("told"))
+        assert set(second.said("told")) <= set(first.said("told"))
+        started = [line for process in (first, second) for line in process.said("began")]
+        assert len(set(started)) == len(started), "an attempt was started twice"
+    finally:
+        for process in (first, second):
+            process.signal(signal.SIGKILL)
+            process.popen.wait(10)
+
+
+async def _published(archive: TaskArchive, tasks: list[str]) -> list[tuple[TaskEnd, bytes]]:
+    """Of the tasks that have ended."""
+    ends = [await archive.end(task) for task in tasks]
+    return [(end, (await archive.result(end)).data) for end in ends if end is not None]

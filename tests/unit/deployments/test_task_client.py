@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from deployments.errors import QueueFull
+from deployments.errors import QueueFull, ServiceUnavailable
+from deployments.protocol import EngineReport, ReplicaReport
 from deployments.task_archive import TaskArchive
 from deployments.task_client import TaskClient
 from deployments.tasks import BatchSubmission, TaskInput, TaskStatus
@@ -80,6 +81,33 @@ async def test_a_refusal_deletes_no_input_of_the_same_task_accepted_meanwhile(
     order, _ = await full.order()
     assert order.task_id == "x"
     assert await full.archive.input(order) == GIVEN
+
+
+async def test_however_many_ask_for_health_the_tracker_is_asked_once(full: Bench) -> None:
+    asked: list[int] = []
+
+    async def state() -> object:
+        asked.append(len(asked))
+        if len(asked) == 1:
+            raise ServiceUnavailable("The task tracker is restarting.")
+        return await full.tracker.state()
+
+    client = TaskClient(SimpleNamespace(state=SimpleNamespace(remote=state)), full.archive)
+    with pytest.raises(ServiceUnavailable):
+        await client.state()
+    impatient = asyncio.create_task(client.state())  # who leaves takes the answer from nobody
+    others = asyncio.gather(*(client.state() for _ in range(100)))
+    await asyncio.sleep(0)
+    impatient.cancel()
+    assert {state.status for state in await others} == {"starting"}
+    assert (await client.state()).status == "starting"
+    assert len(asked) == 2
+    await full.tracker.report(ReplicaReport("r", EngineReport("fake", "cpu", "fake", "ready")))
+    for _ in range(100):
+        if (await client.state()).status == "healthy":
+            break
+        await asyncio.sleep(0.05)
+    assert (await client.state()).status == "healthy"
 
 
 async def test_submitting_again_leaves_one_input(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def mirror(tmp_path: Path) -> Any:
     asked: list[str] = []
     handler = partial(type("Mirror", (_Quiet,), {"asked": asked}), directory=str(folder))
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/big-lama.pt", folder / "big-lama.pt", asked
     server.shutdown()
     server.server_close()
