@@ -85,8 +85,8 @@ class Settings(BaseSettings):
     max_concurrent_calls: int = Field(
         192,
         ge=1,
-        description="Calls with work in progress at one HTTP proxy; one more is 503 before it is read. Less than "
-        "Inpainter's max_queued_requests: what is refused further inside has cost its whole body.",
+        # Less than Inpainter's max_queued_requests: what is refused further inside has cost its whole body.
+        description="Calls with work in progress at one HTTP proxy; one more is 503 before it is read.",
     )
     request_timeout: float = Field(300, gt=0, description="Seconds after which a synchronous call ends with 504.")
     upload_idle_timeout: float = Field(
