@@ -113,7 +113,8 @@ def _told(region: _Region) -> Residual | None:
 def _choose(box: Box, cover: Bools, strokes: Strokes | None, mode: MaskMode) -> _Region:
     if strokes is None or not strokes.mask.any() or (mode is MaskMode.AUTO and strokes.confidence < SURE):
         return _Region(box, cover, cover, MaskMode.BOX, strokes)
-    return _Region(box, cover, strokes.mask, MaskMode.STROKES, strokes)
+    grown = _dilated(strokes.mask.astype(np.uint8), strokes.halo_px) > 0 if strokes.halo_px else strokes.mask
+    return _Region(box, cover, grown & cover, MaskMode.STROKES, strokes)
 
 
 def _widen(region: _Region) -> None:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from models.engine import Image
 from models.geometry import Box
+from models.strokes.halo import AROUND_PX, halo_px
 from models.strokes.novelty import Bools, Field, novelty
-from models.strokes.plain import plain_strokes
+from models.strokes.plain import framed_strokes, plain_strokes
 
 _PAD_PX = 16
 """Of surroundings that are looked at."""
@@ -26,16 +27,48 @@ _MAX_COPIES = 4
 _CLEARLY_SURER = 0.04
 _SURE_PROBABILITY = 0.4
 _LEAST_STROKE_PX = 6
+_MOST_DRAWN = 0.7
+"""More of a region than this is not letters, but a sign, a card or a balloon on another ground."""
 
 
 @dataclass(frozen=True, slots=True)
 class Strokes:
-    """``mask``: bool, and ``likelihood``: 0 to 1, of the shape of ``box``. ``confidence``: 0 (do not use) to 1."""
+    """``mask``: bool, and ``likelihood``: 0 to 1, of the shape of ``box``. ``confidence``: 0 (do not use) to 1.
+
+    ``halo_px``: how far around the mask its surroundings are spoilt, at most ``halo.REACH_PX``.
+    """
 
     box: Box
     mask: Bools
     likelihood: Field
     confidence: float
+    halo_px: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """``view``: where the crop is in the image; ``inner``: where the region's box is in the crop."""
+
+    rgb: Image
+    view: tuple[slice, slice]
+    inner: tuple[slice, slice]
+
+    @classmethod
+    def around(cls, image: Image, box: Box, pad_px: int) -> "Crop":
+        outer = Box(box.left - pad_px, box.top - pad_px, box.right + pad_px, box.bottom + pad_px)
+        outer = outer.clip(image.shape[1], image.shape[0])
+        view = slice(outer.top, outer.bottom), slice(outer.left, outer.right)
+        inner = (
+            slice(box.top - outer.top, box.bottom - outer.top),
+            slice(box.left - outer.left, box.right - outer.left),
+        )
+        return cls(np.ascontiguousarray(image[view]), view, inner)
+
+    def placed(self, mask: Bools) -> Bools:
+        """A mask of the box's shape, in the crop."""
+        whole = np.zeros(self.rgb.shape[:2], bool)
+        whole[self.inner] = mask
+        return whole
 
 
 def find_strokes(image: Image, regions: Sequence[tuple[Box, Bools]]) -> list[Strokes]:
@@ -44,7 +77,7 @@ def find_strokes(image: Image, regions: Sequence[tuple[Box, Bools]]) -> list[Str
     ``image``: RGB uint8 ``(H, W, 3)``. Pixels of other regions are not taken for surroundings.
     """
     occupied = occupied_by(image, regions)
-    return [_strokes(box, likelihood(image, box, cover, occupied)) for box, cover in regions]
+    return [_strokes(image, box, cover, occupied) for box, cover in regions]
 
 
 def occupied_by(image: Image, regions: Sequence[tuple[Box, Bools]]) -> Bools:
@@ -57,22 +90,19 @@ def occupied_by(image: Image, regions: Sequence[tuple[Box, Bools]]) -> Bools:
 
 def likelihood(image: Image, box: Box, cover: Bools, occupied: Bools) -> Field:
     """How likely each pixel of ``box`` is part of a stroke, 0 to 1; 0 where ``cover`` is not set."""
-    outer = Box(box.left - _PAD_PX, box.top - _PAD_PX, box.right + _PAD_PX, box.bottom + _PAD_PX)
-    outer = outer.clip(image.shape[1], image.shape[0])
-    rgb = np.ascontiguousarray(image[outer.top : outer.bottom, outer.left : outer.right])
-    rows = slice(box.top - outer.top, box.bottom - outer.top)
-    columns = slice(box.left - outer.left, box.right - outer.left)
-    inside = np.zeros(rgb.shape[:2], bool)
-    inside[rows, columns] = cover
-    others = occupied[outer.top : outer.bottom, outer.left : outer.right] & ~inside
+    crop = Crop.around(image, box, _PAD_PX)
+    rgb, inside = crop.rgb, crop.placed(cover)
+    others = occupied[crop.view] & ~inside
     rim = ~inside & ~others
     if np.count_nonzero(rim) < _LEAST_RIM_PX:
         # The region is as large as the picture: its own edge tells what its ground looks like.
         drawn, rim = None, inside & ~_eroded(inside)
     else:
         drawn = plain_strokes(rgb, inside, rim)
+        if drawn is not None and np.count_nonzero(drawn & inside) > _MOST_DRAWN * np.count_nonzero(inside):
+            drawn = framed_strokes(rgb, inside)
     found = _in_copies(rgb, inside, others, novelty(rgb, rim)) if drawn is None else drawn.astype(np.float32)
-    return np.asarray(found[rows, columns] * cover, np.float32)
+    return np.asarray(found[crop.inner] * cover, np.float32)
 
 
 def _in_copies(rgb: Image, inside: Bools, others: Bools, prior: Field) -> Field:
@@ -107,8 +137,16 @@ def _shrunk(array: NDArray[Any], size: tuple[int, int]) -> Image:
     return np.asarray(cv2.resize(array.astype(np.uint8), size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _strokes(box: Box, found: Field) -> Strokes:
-    return Strokes(box, found >= _SURE_PROBABILITY, found, round(_confidence(found), 3))
+def _strokes(image: Image, box: Box, cover: Bools, occupied: Bools) -> Strokes:
+    found = likelihood(image, box, cover, occupied)
+    mask = found >= _SURE_PROBABILITY
+    halo = _halo_px(image, box, cover, mask, occupied) if mask.any() else 0
+    return Strokes(box, mask, found, round(_confidence(found), 3), halo)
+
+
+def _halo_px(image: Image, box: Box, cover: Bools, mask: Bools, occupied: Bools) -> int:
+    crop = Crop.around(image, box, AROUND_PX)
+    return halo_px(crop.rgb, crop.placed(mask), crop.placed(cover), ~occupied[crop.view])
 
 
 def _confidence(found: Field) -> float:

@@ -16,6 +16,8 @@ _FIRST, _WITHIN = 40.0, 4.0
 """Levels of 255: how far from the median colour what is fitted first, and how far from the surface what it explains."""
 _LEAST_SHARE, _MOST_SPREAD = 0.92, 1.3
 """A rim of which the surface explains this share, with this median error in levels, is plain."""
+_ONE_GROUND, _LEAST_GROUND = 24.0, 0.35
+"""Levels from the commonest colour that still are the same ground, and the share of a region that this has to be."""
 _VISIBLE, _CLEAR = 5.0, 14.0
 """Levels of 255, of the channel that differs most."""
 
@@ -32,6 +34,29 @@ def plain_strokes(rgb: Image, inside: Bools, rim: Bools) -> Bools | None:
         if surface is not None:
             return _differing(rgb, surface)
     return None
+
+
+def framed_strokes(rgb: Image, inside: Bools) -> Bools | None:
+    """The letters on a sign or a button that the region covers, frame and all: its ground is not the one around it.
+
+    Most of the region has to be of one plain colour or gradient. What differs from it and reaches the region's edge is
+    the frame, and what lies beyond it. None: it is not like that. Arguments as of ``plain_strokes``.
+    """
+    cells = (rgb[inside] >> 4).astype(np.intp) @ np.array([256, 16, 1])
+    commonest = int(np.bincount(cells).argmax())
+    middle = np.array([commonest >> 8, commonest >> 4 & 15, commonest & 15], np.float32) * 16 + 8
+    alike = inside & (np.abs(rgb - middle).max(2) < _ONE_GROUND)
+    # Without what touches anything else: blurred edges, and most of the ringing of compression.
+    ground = alike & (cv2.erode(alike.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0)
+    surface = _plain_surface(rgb, ground) if alike.sum() >= _LEAST_GROUND * inside.sum() else None
+    if surface is None:
+        return None
+    drawn = (_differing(rgb, surface) & inside).astype(np.uint8)
+    edge = inside & (cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=0) == 0)
+    count, labels = cv2.connectedComponents(drawn)
+    letters = np.ones(count, bool)
+    letters[0], letters[labels[edge]] = False, False
+    return np.asarray(letters[labels], bool) if letters.any() else None
 
 
 def _differing(rgb: Image, surface: Field) -> Bools:

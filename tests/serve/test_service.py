@@ -74,6 +74,13 @@ def test_mask(service: Service) -> None:
     response = requests.post(f"{service.url}/api/v1/inpaint", json=body, timeout=60)
     assert response.status_code == 200, response.text
     assert_text_is_gone(response.content)
+    shown = {
+        kind: decoded(requests.post(f"{service.url}/api/v1/inpaint", json=body | {"output": kind}, timeout=60).content)
+        for kind in ("mask", "overlay")
+    }
+    assert (shown["mask"] == mask[..., np.newaxis]).all()
+    assert (shown["overlay"][mask == 0] == PIXELS[mask == 0]).all()
+    assert (shown["overlay"][mask > 0][:, 0] >= 127).all()
 
 
 def test_statistics(service: Service) -> None:

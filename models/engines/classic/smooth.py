@@ -13,6 +13,7 @@ from scipy.sparse.csgraph import reverse_cuthill_mckee
 from scipy.sparse.linalg import splu
 
 from models.engine import Image
+from models.engines.classic.local_plane import local_plane
 
 Unknown = NDArray[np.bool_]
 Values = NDArray[np.float32]
@@ -75,7 +76,7 @@ def local_surface(image: Image, unknown: Unknown, sigma_px: float) -> Values:
     left = np.ones(len(missing[0]), bool)
     sigma = sigma_px
     while left.any():
-        estimate, weight = _normalised(image, unknown, sigma)
+        estimate, weight = local_plane(image, unknown, sigma)
         enough = left & (weight[missing] > 0.02)
         if sigma > 2 * max(unknown.shape):
             enough = left
@@ -83,32 +84,6 @@ def local_surface(image: Image, unknown: Unknown, sigma_px: float) -> Values:
         left &= ~enough
         sigma *= 2
     return values
-
-
-def _normalised(image: Image, unknown: Unknown, sigma: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    certainty = (~unknown).astype(np.float32)
-    reach = 2 * int(np.ceil(2.5 * sigma)) + 1
-    taps = np.asarray(cv2.getGaussianKernel(reach, sigma, cv2.CV_32F), np.float32)
-    ramp = (np.arange(reach, dtype=np.float32) - reach // 2)[:, None] / np.float32(sigma)
-
-    def blur(array: NDArray[np.float32], kx: NDArray[np.float32], ky: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.asarray(cv2.sepFilter2D(array, cv2.CV_32F, kx, ky, borderType=cv2.BORDER_CONSTANT), np.float32)
-
-    kernels = taps, np.asarray(taps * ramp, np.float32), np.asarray(taps * ramp * ramp, np.float32)
-    g, gx, _ = kernels
-    signal = image.astype(np.float32) * certainty[:, :, None]
-    moments = {(a, b): blur(certainty, p, q) for a, p in enumerate(kernels) for b, q in enumerate(kernels)}
-    m, mx, my = moments[0, 0], moments[1, 0], moments[0, 1]
-    mxx, myy, mxy = moments[2, 0], moments[0, 2], moments[1, 1]
-    f, fx, fy = blur(signal, g, g), blur(signal, gx, g), blur(signal, g, gx)
-    # The 3x3 normal equations, solved for the constant term; a little of the identity keeps them solvable.
-    ridge = np.float32(0.02) * m + np.float32(1e-6)
-    mxx, myy = mxx + ridge, myy + ridge
-    c0, c1, c2 = mxx * myy - mxy * mxy, my * mxy - mx * myy, mx * mxy - my * mxx
-    determinant = m * c0 + mx * c1 + my * c2
-    numerator = c0[:, :, None] * f + c1[:, :, None] * fx + c2[:, :, None] * fy
-    estimate = numerator / np.maximum(determinant, 1e-9)[:, :, None]
-    return np.clip(estimate, 0, 255), m
 
 
 def navier_stokes(image: Image, unknown: Unknown) -> Values:

@@ -10,14 +10,16 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from benchmarks.backgrounds import BACKGROUNDS
-from benchmarks.pairs import HELD_OUT_SEED, make_pair
-from models.engine import Filling, OnStep, ShouldStop
+from benchmarks.pairs import HELD_OUT_SEED, jpeg, make_pair
+from models.engine import Filling, InpaintEngine, OnStep, ShouldStop
+from models.engines.classic.engine import ClassicEngine
 from models.engines.opencv import OpenCVEngine
 from models.geometry import Box, Rect
 from models.job import DiffusionOptions, InpaintJob, JobResult, MaskMode, MaskOptions, OutputOptions
 from models.pipeline import ProgressEvent, process
 from models.regions import RegionMasks
-from models.strokes.finder import Strokes, find_strokes, occupied_by
+from models.strokes.finder import Crop, Strokes, find_strokes, occupied_by
+from models.strokes.halo import AROUND_PX, REACH_PX, halo_px
 from models.strokes.verdict import residual
 from tests.support.pictures import decoded, encoded
 
@@ -117,7 +119,7 @@ def test_the_verdict(kind: str) -> None:
 
 def done(
     before: Pixels, box: Box, masking: MaskOptions, output: OutputOptions | None = None,
-    engine: OpenCVEngine | None = None,
+    engine: InpaintEngine | None = None,
 ) -> JobResult:  # fmt: skip
     region = Rect(box.left, box.top, box.width, box.height)
     job = InpaintJob((region,), masking=masking, output=output or OutputOptions())
@@ -231,3 +233,51 @@ def test_a_verdict_over_unsure_strokes_is_not_told() -> None:
         clean = done(before, box, MaskOptions(MaskMode.STROKES))
         assert masks.judge(decoded(clean.data)) is None
         assert masks.reports("cv2", ())[0].erased is told
+
+
+def rms(after: Pixels, truth: Pixels, box: Box) -> float:
+    """Root mean square error in the box, in levels."""
+    rows, columns = slice(box.top, box.bottom), slice(box.left, box.right)
+    return float(np.sqrt(((after[rows, columns].astype(float) - truth[rows, columns]) ** 2).mean()))
+
+
+@pytest.mark.parametrize("kind", ["flat", "gradient", "clouds"])
+def test_what_compression_left_around_the_letters_goes_with_them(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = make_pair(kind, "plain", HELD_OUT_SEED + 78)
+    before, truth, box = jpeg(pair.before, 60), jpeg(pair.truth, 60), pair.boxes[0]
+
+    def error(mode: MaskMode, engine: InpaintEngine) -> float:
+        return rms(decoded(done(before, box, MaskOptions(mode), engine=engine).data), truth, box)
+
+    grown = error(MaskMode.AUTO, ClassicEngine())
+    assert grown <= 1.03 * error(MaskMode.BOX, OpenCVEngine())  # 0.3 dB
+    monkeypatch.setattr("models.strokes.finder.halo_px", lambda *_: 0)
+    assert grown < 0.8 * error(MaskMode.AUTO, ClassicEngine())
+
+
+def test_the_mask_grows_over_what_is_left_of_a_soft_shadow() -> None:
+    pair = make_pair("clouds", "plain", HELD_OUT_SEED + 79)
+    box = pair.boxes[0]
+    sharp = find_strokes(pair.before, [everything(box)])[0]
+    assert sharp.halo_px == 0
+    ghost = cv2.GaussianBlur(dilated(pair.strokes, 1).astype(np.float32), (0, 0), 2.5)[..., np.newaxis]
+    soft = np.where(pair.strokes[..., np.newaxis], pair.before, np.rint(pair.truth - 40.0 * ghost).clip(0, 255))
+    crop, cover = Crop.around(soft.astype(np.uint8), box, AROUND_PX), everything(box)[1]
+    grown = halo_px(crop.rgb, crop.placed(sharp.mask), crop.placed(cover), ~crop.placed(cover))
+    assert 2 <= grown <= REACH_PX
+
+
+def test_a_region_with_a_drawing_of_its_own_is_not_wiped() -> None:
+    before, _, box = sign()
+    wide = Box(box.left - 20, box.top - 15, box.right + 20, box.bottom + 15)
+    strokes = find_strokes(jpeg(before, 70), [everything(wide)])[0]
+    assert strokes.halo_px < REACH_PX
+
+
+@pytest.mark.parametrize("beyond_px", [0, 4, 9])
+def test_a_sign_within_the_region_stays_and_its_letters_go(beyond_px: int) -> None:
+    before, bare, _ = sign()
+    board = Box(40 - beyond_px, 40 - beyond_px, 281 + beyond_px, 101 + beyond_px)
+    result = done(before, board, MaskOptions(MaskMode.AUTO), engine=ClassicEngine())
+    assert result.stats.regions[0].mode is MaskMode.STROKES
+    assert np.abs(decoded(result.data).astype(int) - bare).max() <= 8
