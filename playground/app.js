@@ -222,7 +222,7 @@ function listen() {
   });
   editor.addEventListener("change", drawingChanged);
   editor.addEventListener("say", (event) => say(text(event.detail.name, event.detail.values)));
-  on("options", "change", optionsChanged);
+  on("options", "input", optionsChanged);
   on("options", "submit", (event) => event.preventDefault());
   on("mode", "change", code);
   on("key", "change", connect);
