@@ -16,7 +16,7 @@ from models.engine import Image
 from models.geometry import Box
 from models.strokes.halo import AROUND_PX, halo_px
 from models.strokes.novelty import Bools, Field, novelty
-from models.strokes.plain import framed_strokes, plain_strokes
+from models.strokes.plain import commonest, framed_strokes, plain_strokes
 
 _PAD_PX = 16
 """Of surroundings that are looked at."""
@@ -27,8 +27,8 @@ _MAX_COPIES = 4
 _CLEARLY_SURER = 0.04
 _SURE_PROBABILITY = 0.4
 _LEAST_STROKE_PX = 6
-_MOST_DRAWN = 0.7
-"""More of a region than this is not letters, but a sign, a card or a balloon on another ground."""
+_MOST_DRAWN, _OTHER_LEVELS = 0.7, 40.0
+"""More of a region than this, on a ground of so different a colour, is a sign, a card or a balloon, not letters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +99,17 @@ def likelihood(image: Image, box: Box, cover: Bools, occupied: Bools) -> Field:
         drawn, rim = None, inside & ~_eroded(inside)
     else:
         drawn = plain_strokes(rgb, inside, rim)
-        if drawn is not None and np.count_nonzero(drawn & inside) > _MOST_DRAWN * np.count_nonzero(inside):
+        if drawn is not None and _other_ground(rgb, inside, rim, drawn):
             drawn = framed_strokes(rgb, inside)
     found = _in_copies(rgb, inside, others, novelty(rgb, rim)) if drawn is None else drawn.astype(np.float32)
     return np.asarray(found[crop.inner] * cover, np.float32)
+
+
+def _other_ground(rgb: Image, inside: Bools, rim: Bools, drawn: Bools) -> bool:
+    """Whether the region is a sign or a card: small dense letters cover as much of it, but their ground goes on."""
+    if np.count_nonzero(drawn & inside) <= _MOST_DRAWN * np.count_nonzero(inside):
+        return False
+    return bool(np.abs(commonest(rgb, inside) - commonest(rgb, rim)).max() > _OTHER_LEVELS)
 
 
 def _in_copies(rgb: Image, inside: Bools, others: Bools, prior: Field) -> Field:

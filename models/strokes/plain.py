@@ -36,15 +36,19 @@ def plain_strokes(rgb: Image, inside: Bools, rim: Bools) -> Bools | None:
     return None
 
 
+def commonest(rgb: Image, where: Bools) -> Field:
+    """The most frequent colour there, RGB, to 16 levels."""
+    cells = int(np.bincount((rgb[where] >> 4).astype(np.intp) @ np.array([256, 16, 1])).argmax())
+    return np.array([cells >> 8, cells >> 4 & 15, cells & 15], np.float32) * 16 + 8
+
+
 def framed_strokes(rgb: Image, inside: Bools) -> Bools | None:
     """The letters on a sign or a button that the region covers, frame and all: its ground is not the one around it.
 
     Most of the region has to be of one plain colour or gradient. What differs from it and reaches the region's edge is
     the frame, and what lies beyond it. None: it is not like that. Arguments as of ``plain_strokes``.
     """
-    cells = (rgb[inside] >> 4).astype(np.intp) @ np.array([256, 16, 1])
-    commonest = int(np.bincount(cells).argmax())
-    middle = np.array([commonest >> 8, commonest >> 4 & 15, commonest & 15], np.float32) * 16 + 8
+    middle = commonest(rgb, inside)
     alike = inside & (np.abs(rgb - middle).max(2) < _ONE_GROUND)
     # Without what touches anything else: blurred edges, and most of the ringing of compression.
     ground = alike & (cv2.erode(alike.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0)
