@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from deployments.config import InpainterConfig
 from deployments.detect_client import LineFinder
 from deployments.engine_room import EngineRoom
 from deployments.errors import ArchiveUnavailable
-from deployments.memory_gate import BoundedEngine, MemoryGate
+from deployments.memory_gate import MemoryGate
 from deployments.metrics import Metrics, NoMetrics
 from deployments.progress import UnitProgress
 from deployments.protocol import AttemptReport, ReplicaReport, TaskEnd, TaskOrder, Verdict
@@ -25,7 +25,7 @@ from deployments.task_client import TrackerLink
 from deployments.tasks import Stage, TaskStatus
 from deployments.tracing import TaskSpans
 from deployments.window_queue import Priority, QueuedEngine, WindowQueue
-from models import codec, memory
+from models import codec, cpu, memory
 from models.errors import TextRemovalError, WorkCancelled
 from models.job import InpaintJob, JobResult, JobStats
 from models.pipeline import ProgressEvent, process
@@ -68,7 +68,7 @@ class Inpainter:
         self._queue = WindowQueue(self._metrics, config.max_batch)
         self._memory = MemoryGate(config.job_budget_bytes())
         self._max_pixels = config.max_pixels
-        self._threads = ThreadPoolExecutor(config.workers, thread_name_prefix="job")
+        self._threads = ThreadPoolExecutor(config.workers, "job", cpu.prepare_thread)
         self._tasks: dict[str, RunningTask] = {}
         self._jobs_running = 0
         self._news = asyncio.Event()
@@ -163,36 +163,35 @@ class Inpainter:
     ) -> JobResult:
         found = await self._with_lines(job, image, stop)
         header = await asyncio.to_thread(codec.probe, image, max_pixels=self._max_pixels)
-        leave = await self._memory.enter(header.width, header.height)
-        try:
+        with contextlib.ExitStack() as held:
+            held.callback(await self._memory.enter(header.width, header.height))
             lease = await self._room.lease(job.model)
-        except BaseException:
-            leave()
-            raise
-        engine = BoundedEngine(QueuedEngine(lease.engine, self._queue, priority), memory.limit_bytes())
+            held.callback(lease.release)
+            held.callback(memory.trim)
+            engine = QueuedEngine(lease.engine, self._queue, priority)
 
-        def end(future: object) -> None:
-            lease.release()
-            leave()
-            memory.trim()
+            def work() -> JobResult:
+                return process(
+                    found.job,
+                    image,
+                    mask,
+                    engine,
+                    max_pixels=self._max_pixels,
+                    max_window_px=self._config.max_window_px,
+                    on_progress=on_progress,
+                    should_stop=stop.is_set,
+                )
 
-        def work() -> JobResult:
-            return process(
-                found.job,
-                image,
-                mask,
-                engine,
-                max_pixels=self._max_pixels,
-                max_window_px=self._config.max_window_px,
-                on_progress=on_progress,
-                should_stop=stop.is_set,
-            )
+            future = self._threads.submit(work)
+            running = held.pop_all()  # a cancelled await leaves the thread running, with all that it holds
+            future.add_done_callback(lambda _: running.close())
+        return found.timed(await self._outcome(future, priority, stop))
 
+    async def _outcome(self, future: "Future[JobResult]", priority: Priority, stop: threading.Event) -> JobResult:
+        """Wait for a job's thread, and count how it ended."""
         self._jobs_running += 1
         try:
-            future = self._threads.submit(work)
-            future.add_done_callback(end)  # a cancelled await leaves the thread running
-            result = found.timed(await asyncio.wrap_future(future))
+            result = await asyncio.wrap_future(future)
         except (WorkCancelled, asyncio.CancelledError):
             self._metrics.count("iopaint_jobs", kind=priority.name.lower(), outcome="cancelled")
             raise

@@ -5,9 +5,8 @@ from collections import deque
 from collections.abc import Callable
 
 from models import memory
-from models.engine import EngineInfo, Filling, Image, InpaintEngine, Mask, OnStep, ShouldStop
+from models.engine import EngineInfo
 from models.errors import ImageTooLarge, MemoryShort
-from models.job import DiffusionOptions
 
 
 class MemoryGate:
@@ -67,42 +66,40 @@ class MemoryGate:
         self._admit()
 
 
-class BoundedEngine:
-    """An engine that refuses a window for which there is not the memory."""
+class PassMemory:
+    """Refuses a pass over a window for which there is not the memory. Windows on a GPU are the engine's to bound."""
 
     def __init__(
-        self, engine: InpaintEngine, limit_bytes: int, available_bytes: Callable[[], int] = memory.available_bytes
+        self, limit_bytes: int | None = None, available_bytes: Callable[[], int] = memory.available_bytes
     ) -> None:
-        self._engine = engine
-        self._limit_bytes = limit_bytes
+        """``limit_bytes``: what there can ever be; None: the machine's or the container's."""
+        self._limit_bytes = memory.limit_bytes() if limit_bytes is None else limit_bytes
         self._available_bytes = available_bytes
 
-    @property
-    def info(self) -> EngineInfo:
-        return self._engine.info
+    def require_ever(self, info: EngineInfo, height: int, width: int) -> None:
+        """Raises ``ImageTooLarge`` for a window that can never run here: told at once, not after a wait."""
+        need = _need_bytes(info, height, width)
+        if need > self._limit_bytes:
+            raise ImageTooLarge(
+                f"{_told(info, height, width)} of memory; this server has {memory.in_words(self._limit_bytes)}. Send a "
+                "smaller picture or hd_strategy Auto; the operator can lower MAX_IMAGE_SIZE, which makes larger ones "
+                "run in parts."
+            )
 
-    def steps(self, options: DiffusionOptions) -> int:
-        return self._engine.steps(options)
+    def require_now(self, info: EngineInfo, height: int, width: int) -> None:
+        """Raises ``MemoryShort`` for one that cannot run at this moment: asked when its turn has come."""
+        need = _need_bytes(info, height, width)
+        if need and need > (free := self._available_bytes()):
+            raise MemoryShort(
+                f"{_told(info, height, width)} of memory, and {memory.in_words(free)} are free just now. "
+                "Try again in a moment."
+            )
 
-    def run(
-        self, image: Image, mask: Mask, options: DiffusionOptions, on_step: OnStep, should_stop: ShouldStop
-    ) -> Filling:
-        """Raises ``ImageTooLarge`` when it can never run here, ``MemoryShort`` when it cannot now."""
-        height, width = mask.shape
-        info = self._engine.info
-        if info.device == "cpu":
-            need = memory.working_bytes(info.name, width * height)
-            told = f"One pass of {info.name} over {width} x {height} pixels needs about {memory.in_words(need)}"
-            if need > self._limit_bytes:
-                raise ImageTooLarge(
-                    f"{told} of memory; this server has {memory.in_words(self._limit_bytes)}. Send a smaller picture "
-                    "or hd_strategy Auto; the operator can lower MAX_IMAGE_SIZE, which makes larger ones run in parts."
-                )
-            if need > (free := self._available_bytes()):
-                raise MemoryShort(
-                    f"{told} of memory, and {memory.in_words(free)} are free just now. Try again in a moment."
-                )
-        return self._engine.run(image, mask, options, on_step, should_stop)
 
-    def close(self) -> None:
-        """The room owns the engine, not the request."""
+def _need_bytes(info: EngineInfo, height: int, width: int) -> int:
+    return memory.working_bytes(info.name, width * height) if info.device == "cpu" else 0
+
+
+def _told(info: EngineInfo, height: int, width: int) -> str:
+    need = memory.in_words(_need_bytes(info, height, width))
+    return f"One pass of {info.name} over {width} x {height} pixels needs about {need}"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from deployments.memory_gate import PassMemory
 from deployments.metrics import Metrics, NoMetrics
 from models.engine import BatchingEngine, EngineInfo, Filling, Image, InpaintEngine, Mask, OnStep, ShouldStop
 from models.errors import WorkCancelled
@@ -53,10 +54,13 @@ class WindowQueue:
     can run several in one pass and gains by it. The others' threads wait for theirs. Nobody waits for company.
     """
 
-    def __init__(self, metrics: Metrics | None = None, max_batch: int = 0) -> None:
+    def __init__(
+        self, metrics: Metrics | None = None, max_batch: int = 0, pass_memory: PassMemory | None = None
+    ) -> None:
         """``max_batch``: windows of one pass at most; 0: what the engine says."""
         self._metrics = metrics or NoMetrics()
         self.max_batch = max_batch
+        self._memory = pass_memory or PassMemory()
         self._condition = threading.Condition()
         self._waiting: list[_Window] = []
         self._order = itertools.count()
@@ -75,7 +79,10 @@ class WindowQueue:
         on_step: OnStep,
         should_stop: ShouldStop,
     ) -> Filling:
-        """Wait for the turn, run. Raises ``WorkCancelled`` when told to stop meanwhile, and what the engine raises."""
+        """Wait for the turn, run. Raises ``WorkCancelled`` when told to stop meanwhile, ``ImageTooLarge`` and
+        ``MemoryShort`` where its pass has not the memory, and what the engine raises.
+        """
+        self._memory.require_ever(engine.info, *mask.shape)
 
         def step(done: int, total: int) -> None:
             self._moved_at = time.monotonic()
@@ -138,6 +145,7 @@ class WindowQueue:
         self, batch: Sequence[_Window], options: DiffusionOptions, on_step: OnStep, should_stop: ShouldStop
     ) -> None:
         first, start = batch[0], time.perf_counter()
+        self._memory.require_now(first.engine.info, *first.mask.shape)
         if len(batch) > 1:
             fillings = _together(batch)
             if fillings is None:

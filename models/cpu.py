@@ -1,4 +1,6 @@
-"""How this process uses the machine's cores and memory for tensors. Set once per process, when an engine loads."""
+"""How this process uses the machine's cores for tensors: ``prepare`` once, when an engine loads; ``prepare_thread`` in
+each thread that runs one.
+"""
 
 import os
 from pathlib import Path
@@ -26,9 +28,16 @@ def prepare(threads: int) -> int:
     """
     count = threads or usable_cores()
     torch.set_num_threads(count)
-    # Fills of flat areas have values next to zero, which processors are many times slower with.
-    torch.set_flush_denormal(True)
+    prepare_thread()
     return count
+
+
+def prepare_thread() -> None:
+    """Before its first work with tensors: torch's helpers of a thread start with the thread's own floating-point mode.
+
+    Fills of flat areas have values next to zero, which processors are many times slower with.
+    """
+    torch.set_flush_denormal(True)
 
 
 def fast_bfloat16() -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from deployments.archive_store import open_store
 from deployments.config import InpainterConfig
@@ -149,6 +150,30 @@ async def test_a_cancelled_call_tells_its_engine(tmp_path: Path) -> None:
     await asyncio.sleep(0.1)
     engine.release.set()
     assert engine.stopped
+    await made.close()
+
+
+class Denormal(Hanging):
+    """Notes which numbers next to zero survive a multiplication, in its own thread and in torch's helpers."""
+
+    survivors = -1
+
+    def run(
+        self, image: Image, mask: Mask, options: DiffusionOptions, on_step: OnStep, should_stop: ShouldStop
+    ) -> Filling:
+        self.survivors = int((torch.full((1 << 22,), 1e-38) * 0.01).count_nonzero())
+        return Filling(image)
+
+
+async def test_numbers_next_to_zero_are_zero_where_engines_run(tmp_path: Path) -> None:
+    engine = Denormal()
+    made = replica(engine, tmp_path)
+    made.start()
+    async with asyncio.timeout(10):
+        while not made._room.ready:  # noqa: ASYNC110 (loading goes on in the replica's own loop)
+            await asyncio.sleep(0.01)
+    await made.inpaint(JOB, IMAGE, None)
+    assert engine.survivors == 0
     await made.close()
 
 

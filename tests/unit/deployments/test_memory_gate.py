@@ -4,7 +4,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from deployments.memory_gate import BoundedEngine, MemoryGate
+from deployments.memory_gate import MemoryGate, PassMemory
+from deployments.window_queue import Priority, QueuedEngine, WindowQueue
+from models.engine import EngineInfo, Filling, Image, Mask, OnStep, ShouldStop
 from models.engines.opencv import OpenCVEngine
 from models.errors import ImageTooLarge, MemoryShort
 from models.job import DiffusionOptions
@@ -54,15 +56,41 @@ async def test_one_that_never_fits_is_refused_with_the_estimate() -> None:
         await MemoryGate(MEGAPIXEL).enter(2000, 1000)
 
 
-def run(engine: BoundedEngine) -> None:
-    image, mask = np.zeros((50, 80, 3), np.uint8), np.zeros((50, 80), np.uint8)
-    engine.run(image, mask, DiffusionOptions(), lambda done, total: None, lambda: False)
+INFO = EngineInfo("cv2", "cpu")
+NEED = working_bytes("cv2", 50 * 80)
 
 
-def test_a_window_for_which_there_is_no_memory_is_refused() -> None:
-    need = working_bytes("cv2", 50 * 80)
-    run(BoundedEngine(OpenCVEngine(), need, lambda: need))
+def test_a_window_that_can_never_run_is_refused_with_the_estimate() -> None:
+    PassMemory(NEED).require_ever(INFO, 50, 80)
     with pytest.raises(ImageTooLarge, match="80 x 50 pixels needs about"):
-        run(BoundedEngine(OpenCVEngine(), need - 1, lambda: need))
+        PassMemory(NEED - 1).require_ever(INFO, 50, 80)
+
+
+def test_a_window_that_cannot_run_now_is_refused_when_its_turn_has_come() -> None:
+    engine, free = CountingEngine(), [NEED]
+    queue = WindowQueue(pass_memory=PassMemory(NEED, lambda: free[0]))
+
+    def run() -> None:
+        image, mask = np.zeros((50, 80, 3), np.uint8), np.zeros((50, 80), np.uint8)
+        QueuedEngine(engine, queue, Priority.TASK).run(image, mask, DiffusionOptions(), ignore, lambda: False)
+
+    run()
+    free[0] -= 1
     with pytest.raises(MemoryShort, match="free just now"):
-        run(BoundedEngine(OpenCVEngine(), need, lambda: need - 1))
+        run()
+    free[0] += 1
+    run()  # the refusal kept nothing busy
+    assert engine.runs == 2
+
+
+class CountingEngine(OpenCVEngine):
+    runs = 0
+
+    def run(
+        self, image: Image, mask: Mask, options: DiffusionOptions, on_step: OnStep, should_stop: ShouldStop
+    ) -> Filling:
+        self.runs += 1
+        return super().run(image, mask, options, on_step, should_stop)
+
+
+def ignore(done: int, total: int) -> None: ...
