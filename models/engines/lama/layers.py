@@ -10,6 +10,8 @@ from torch.nn import functional
 from models.engines.lama.parameters import State
 
 _BATCH_NORM_EPS = 1e-5
+_TYPICAL_SIZE = (64, 64)
+"""The packing of weights that oneDNN picks depends on the picture; without any size it guesses, and guesses badly."""
 
 Scale = tuple[Tensor, Tensor]
 """A batch norm in inference: factor and shift per channel."""
@@ -43,9 +45,11 @@ class Convolution:
         self._fused = kind.fused
         self._weight: Any = weight.to(kind.device, kind.dtype).contiguous(memory_format=torch.channels_last)
         self._bias = None if bias is None else bias.to(kind.device, kind.dtype)
-        if self._fused:
+        # Those of 1 want another packing at almost every size, and the wrong one is packed anew in every pass by code
+        # that is many times slower than the convolution; plain weights are packed by fast code.
+        if self._fused and weight.shape[-1] > 1:
             self._weight = torch.ops.mkldnn._reorder_convolution_weight(
-                self._weight, [0, 0], self._stride, [1, 1], 1, None
+                self._weight, [0, 0], self._stride, [1, 1], 1, [1, weight.shape[1], *_TYPICAL_SIZE]
             )
 
     def __call__(self, x: Tensor, addend: Tensor | None = None) -> Tensor:

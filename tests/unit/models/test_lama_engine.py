@@ -9,7 +9,7 @@ from iopaint.model import lama as iopaint_lama
 from iopaint.schema import HDStrategy, InpaintRequest
 
 from models.engines.lama.check import disagreement
-from models.engines.lama.engine import LamaEngine, build
+from models.engines.lama.engine import LamaEngine, _dtypes, build
 from models.engines.lama.generator import Generator
 from models.engines.lama.layers import Kind
 from models.engines.lama.parameters import generator_state
@@ -47,6 +47,21 @@ def test_the_published_size_agrees_in_both_precisions() -> None:
         with torch.inference_mode():
             generator = Generator(generator_state(exported.state_dict()), Kind(CPU, precision))
             assert disagreement(generator, exported, CPU) == ""
+
+
+def test_weights_are_not_packed_by_slow_code_in_every_pass(capfd: pytest.CaptureFixture[str]) -> None:
+    """oneDNN tells what it did: its simple reorder of one layer's weights takes longer than the layer."""
+    state = generator_state(lama.wrapped("", blocks=1).state_dict())
+    for dtype in _dtypes(CPU, "auto"):
+        with torch.inference_mode():
+            generator = Generator(state, Kind(CPU, dtype))
+            capfd.readouterr()
+            with torch.backends.mkldnn.verbose(torch.backends.mkldnn.VERBOSE_ON):
+                for height, width in ((128, 128), (192, 320), (320, 448)):
+                    generator(torch.rand(1, 4, height, width))
+        told = [line for line in capfd.readouterr().out.splitlines() if line.startswith("onednn_verbose")]
+        assert any(",exec,cpu,convolution," in line for line in told)
+        assert [line for line in told if ",reorder,simple" in line] == []
 
 
 @pytest.mark.parametrize(("width", "height"), [(101, 67), (64, 64), (200, 33), (9, 5)])
