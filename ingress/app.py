@@ -18,8 +18,10 @@ _EXPOSED = [
 _DESCRIPTION = "Removes text (and anything else) from images: send an image and boxes, get the picture back."
 
 
-def create_app(services: Services, config: AppConfig, echo_request_id: bool = True) -> FastAPI:
-    """``echo_request_id`` False: the proxy in front does it."""
+def create_app(services: Services, config: AppConfig, echo_request_id: bool = True, guarded: bool = False) -> FastAPI:
+    """``echo_request_id`` False: the proxy in front does it. ``guarded``: ``ingress.edge`` is in that proxy, and alone
+    may bring trunks; a client that could would speak for others.
+    """
     app = FastAPI(
         title=NAME,
         version=VERSION,
@@ -47,5 +49,6 @@ def create_app(services: Services, config: AppConfig, echo_request_id: bool = Tr
         expose_headers=_EXPOSED,
     )
     app.add_middleware(RequestId, echo=echo_request_id)
-    app.add_middleware(TrunkEnd)
+    if guarded:
+        app.add_middleware(TrunkEnd)
     return app

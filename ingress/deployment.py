@@ -21,6 +21,7 @@ from deployments.user_config import LogLevel, UserConfig
 from ingress.app import create_app
 from ingress.config import AppConfig
 from ingress.services import Services
+from ingress.settings import guard_is_on
 
 
 class IngressReplica:
@@ -51,6 +52,6 @@ class IngressReplica:
         self._log_level.apply(UserConfig.model_validate(user_config))
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        app = create_app(self._services, self._config, echo_request_id=False)
+        app = create_app(self._services, self._config, echo_request_id=False, guarded=guard_is_on())
         spare_what_is_loaded()
         return app

@@ -17,9 +17,8 @@ import yaml
 from pydantic import ValidationError
 
 from ingress.json_lines import as_object
-from ingress.settings import Settings
+from ingress.settings import GUARD, GUARD_VARIABLE, Settings
 
-EDGE_VARIABLE, EDGE = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH", "ingress.edge:guard"
 _SECRETS = frozenset({"API_KEYS", "CALLBACK_SECRET"})
 _CONFIG = Path(__file__).parent.parent / "serve_config.yaml"
 
@@ -134,7 +133,7 @@ def _environment() -> dict[str, str]:
         "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32),
         # Ray's name for "a node that others may join"; without it every port of Ray binds 127.0.0.1.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-        EDGE_VARIABLE: EDGE,
+        GUARD_VARIABLE: GUARD,
     }  # fmt: skip
     root = str(_CONFIG.parent)
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))

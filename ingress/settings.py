@@ -33,6 +33,15 @@ def _keys_in(path: Path) -> tuple[str, ...]:
     return tuple(key for line in lines if (key := line.partition("#")[0].strip()))
 
 
+GUARD_VARIABLE, GUARD = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH", "ingress.edge:guard"
+
+
+def guard_is_on() -> bool:
+    """Whether Serve's proxies have ours in front; asked where a replica runs, since the node decides it, not the client
+    that deploys."""
+    return os.environ.get(GUARD_VARIABLE) == GUARD
+
+
 class Settings(BaseSettings):
     """A variable set where the application is built beats the YAML's ``args``, which beat the default."""
 

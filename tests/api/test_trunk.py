@@ -3,15 +3,20 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 
 import pytest
 import uvicorn
 import websockets
+from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
 
 from ingress import trunk
+from ingress.app import create_app
 from ingress.edge import Edge
 from ingress.trunk import TrunkEnd
+from tests.support.fakes import config, services
 from tests.support.service import free_port
 
 
@@ -145,6 +150,11 @@ async def test_sockets_beyond_a_trunks_number_get_another(server: Server, monkey
 
 
 async def test_clients_cannot_be_trunks(server: Server) -> None:
+    """Behind the guard; where there is none, the application takes no trunks at all."""
     with pytest.raises(websockets.InvalidStatus):
         await websockets.connect(f"{server.url}{trunk.PATH}").__aenter__()
     assert server.proxy.calls == []
+    for guarded in (True, False):
+        client = TestClient(create_app(services()[0], config(), guarded=guarded))
+        with nullcontext() if guarded else pytest.raises(WebSocketDisconnect):
+            client.websocket_connect(trunk.PATH).__enter__().close()
