@@ -164,10 +164,10 @@ class Inpainter:
         found = await self._with_lines(job, image, stop)
         header = await asyncio.to_thread(codec.probe, image, max_pixels=self._max_pixels)
         with contextlib.ExitStack() as held:
+            held.callback(memory.trim)
             held.callback(await self._memory.enter(header.width, header.height))
             lease = await self._room.lease(job.model)
             held.callback(lease.release)
-            held.callback(memory.trim)
             engine = QueuedEngine(lease.engine, self._queue, priority)
 
             def work() -> JobResult:
