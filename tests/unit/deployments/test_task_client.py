@@ -1,6 +1,7 @@
 """The facade that ingress replicas use, on a tracker as a plain class: refusals, many results, large ones."""
 
 import asyncio
+import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -154,18 +155,15 @@ async def test_a_batch_of_a_hundred_on_s3() -> None:
 
 
 class Memory:
-    """Of this process, resident: the most since it was made, in bytes above what it was then."""
+    """Of Python's objects: what an allocator keeps of what was given back is not this code's."""
 
-    def __init__(self) -> None:
-        self._first = self._now()
-        self.grown = 0
+    def __enter__(self) -> "Memory":
+        tracemalloc.start()
+        return self
 
-    def look(self) -> None:
-        self.grown = max(self.grown, self._now() - self._first)
-
-    @staticmethod
-    def _now() -> int:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+    def __exit__(self, *about: object) -> None:
+        self.most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
 
 
 async def test_large_results_are_never_all_in_memory(tmp_path: Path) -> None:
@@ -176,21 +174,21 @@ async def test_large_results_are_never_all_in_memory(tmp_path: Path) -> None:
     for _ in range(8):
         order, reply = await bench.order()
         await bench.complete(order, reply, bytes(LARGE_BYTES))
-    memory, zipped, length = Memory(), BatchZip(), 0
-    async for task, result in client.batch_results(await client.batch("b")):
-        assert result is not None
-        length += len(zipped.add(task.task_id, result.data))
-        memory.look()
+    zipped, length = BatchZip(), 0
+    with Memory() as memory:
+        async for task, result in client.batch_results(await client.batch("b")):
+            assert result is not None
+            length += len(zipped.add(task.task_id, result.data))
     assert length + len(zipped.finish()) > 8 * LARGE_BYTES
-    assert memory.grown < 5 * LARGE_BYTES, "one result, and the copies of it that the zip makes"
+    assert memory.most < 5 * LARGE_BYTES, "one result, and the copies of it that the zip makes"
     end = await bench.archive.end("b.0")
     assert end is not None
     assert end.status is TaskStatus.COMPLETED
-    memory, length = Memory(), 0
-    body = await task_body(bench.archive, end)
-    async for piece in body.pieces():
-        length += len(piece)
-        memory.look()
+    length = 0
+    with Memory() as memory:
+        body = await task_body(bench.archive, end)
+        async for piece in body.pieces():
+            length += len(piece)
     assert length == body.length > LARGE_BYTES * 4 / 3
-    assert memory.grown < LARGE_BYTES, "the whole body would be more than twice as much"
+    assert memory.most < LARGE_BYTES, "the whole body would be more than twice as much"
     await bench.close()
