@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 _FOLDERS = {Path(__file__).parent / name for name in ("serve", "browser")}
-_BREAKING = {"test_chaos", "test_deploy", "test_edge", "test_nodes", "test_offline", "test_prometheus", "test_service"}
+_BREAKING = {"test_chaos", "test_deploy", "test_edge", "test_nodes", "test_offline", "test_prometheus", "test_start"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
