@@ -56,7 +56,7 @@ def test_weights_are_not_packed_by_slow_code_in_every_pass(capfd: pytest.Capture
         with torch.inference_mode():
             generator = Generator(state, Kind(CPU, dtype))
             capfd.readouterr()
-            with torch.backends.mkldnn.verbose(torch.backends.mkldnn.VERBOSE_ON):
+            with torch.backends.mkldnn.verbose(torch.backends.mkldnn.VERBOSE_ON):  # type: ignore[no-untyped-call]
                 for height, width in ((128, 128), (192, 320), (320, 448)):
                     generator(torch.rand(1, 4, height, width))
         told = [line for line in capfd.readouterr().out.splitlines() if line.startswith("onednn_verbose")]
