@@ -1,6 +1,7 @@
 """Which engine answers in this replica: the default model, its fallback while it cannot, others by name."""
 
 import asyncio
+import contextlib
 import logging
 
 from deployments.config import InpainterConfig
@@ -61,8 +62,12 @@ class EngineRoom:
     async def lease(self, name: str | None) -> Lease:
         """The engine for a request: the one named (which never falls back), or the one that answers now.
 
-        It stays loaded until the lease is released.
+        It stays loaded until the lease is released. A replica that has just started is waited for, up to
+        ``download_patience_s``: the others may be too busy to take the call.
         """
+        if name in (None, AUTO):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.settled.wait(), self._config.download_patience_s)
         if (name or self._config.model) == AUTO:
             return Lease(self._auto())  # of what never goes
         if name is not None:

@@ -141,6 +141,7 @@ class Inpainter:
 
         loop = asyncio.get_running_loop()
         try:
+            await self._room.settled.wait()  # it was accepted: an engine that loads is no reason to fail
             given = await patiently(lambda: self._archive.input(order))
             result = await self._process(given.job, given.image, given.mask, Priority.TASK, running.stop, on_progress)
             await patiently(lambda: self._archive.put_result(order.task_id, order.attempt, result.data))

@@ -133,12 +133,19 @@ async def test_auto_by_name_takes_the_default_model_for_its_network() -> None:
     assert engine.info == replace((await room.lease(None)).engine.info, name="auto")
 
 
-async def test_auto_waits_for_a_network_that_is_still_loading() -> None:
-    room = made(replace(config(patience_s=30), model="auto"), Loader(failures=0, slow_s=0.5), retry_s=(60,))
+@pytest.mark.parametrize("model", ["auto", "fake"])
+async def test_a_call_waits_for_an_engine_that_is_still_loading(model: str) -> None:
+    room = made(replace(config(patience_s=30), model=model), Loader(failures=0, slow_s=0.5), retry_s=(60,))
     task = asyncio.create_task(room.run())
     await asyncio.sleep(0)
+    assert room.report().engine == ""
+    assert (await room.lease(None)).engine.info.name == model
+    await asyncio.wait_for(task, 10)
+
+
+async def test_a_call_does_not_wait_for_a_long_download_where_nothing_stands_in() -> None:
+    room = made(config(fallback="", patience_s=0.1), Loader(failures=0, slow_s=1), retry_s=(60,))
+    task = asyncio.create_task(room.run())
     with pytest.raises(ModelUnavailable, match="still loading"):
         await room.lease(None)
-    assert room.report().engine == ""
     await asyncio.wait_for(task, 10)
-    assert (await room.lease(None)).engine.info.name == "auto"

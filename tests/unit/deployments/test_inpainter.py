@@ -86,16 +86,21 @@ class Silent:
 
 
 def replica(
-    engine: Hanging | OpenCVEngine, folder: Path, finder: LineFinder | None = None, link_to: Any = None
-) -> Inpainter:
+    engine: Hanging | OpenCVEngine, folder: Path, finder: LineFinder | None = None, link_to: Any = None,
+    loads_in_s: float = 0.0,
+) -> Inpainter:  # fmt: skip
+    def load(name: str) -> Hanging | OpenCVEngine:
+        time.sleep(loads_in_s)
+        return engine
+
     values: dict[str, Any] = {
         "device": "cpu", "low_mem": True, "cpu_offload": True, "model_dir": None, "fake_unit_s": 0.0,
-        "max_pixels": 10_000_000, "max_window_px": 2048, "stuck_after_s": 0.3,
+        "max_pixels": 10_000_000, "max_window_px": 2048, "stuck_after_s": 0.3, "download_patience_s": 0.1,
     }  # fmt: skip
     config = InpainterConfig(model="hanging", fallback_model="", **values)
     return Inpainter(
         config,
-        EngineRoom(config, EngineShelf(lambda name: engine, 1_000_000, kept=kept(config), measure=lambda made: 0)),
+        EngineRoom(config, EngineShelf(load, 1_000_000, kept=kept(config), measure=lambda made: 0)),
         TaskArchive(open_store(str(folder))),
         Silent(),
         "r",
@@ -292,4 +297,17 @@ async def test_an_order_of_another_tracker_is_answered_there(tmp_path: Path) -> 
     engine.release.set()
     await work
     assert [end.status for end in old.ends] == [TaskStatus.COMPLETED]
+    await made.close()
+
+
+async def test_a_task_waits_for_an_engine_that_takes_its_time(tmp_path: Path) -> None:
+    """As when its first replica died: the second one has just been started."""
+    made = replica(OpenCVEngine(), tmp_path, loads_in_s=0.5)
+    tracker = made._tracker
+    assert isinstance(tracker, Silent)
+    order = TaskOrder("t", 2, "given")
+    await made._archive.put_input("t", "given", TaskInput(JOB, IMAGE))
+    made.start()
+    await asyncio.wait_for(made.run_task(order), 30)
+    assert [end.status for end in tracker.ends] == [TaskStatus.COMPLETED]
     await made.close()
