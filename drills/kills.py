@@ -30,12 +30,15 @@ class Breaker:
     def __init__(self, folder: Path, port: int, environment: dict[str, str], seed: int) -> None:
         self._make: Callable[[], Service] = lambda: start(folder, environment, port)
         self._random = random.Random(seed)
+        self._to_come: list[str] = []
         self.service = self._make()
         self.done: Counter[str] = Counter()
 
     def strike(self, kinds: tuple[str, ...]) -> str:
         """Break one thing; returns what. What restarts the whole is healthy again on return."""
-        kind = self._random.choice(kinds)
+        if not self._to_come:  # every kind once before any comes again
+            self._to_come = self._random.sample(kinds, len(kinds))
+        kind = self._to_come.pop()
         if kind == "node":
             self.service.kill_node()
             self._again()

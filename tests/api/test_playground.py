@@ -1,4 +1,4 @@
-"""The page is served, knows no other host, and can be turned off. What it does: tests/browser."""
+"""The page is served, knows no other host, and can be turned off. What it does: tests/serve/browser."""
 
 import re
 from pathlib import Path

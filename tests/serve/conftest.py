@@ -1,4 +1,4 @@
-"""One real service for the tests that do not break or configure it: a start takes a quarter of a minute."""
+"""One real service for the tests that neither configure it nor end it: a start takes half a minute on two cores."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,8 @@ import pytest
 from tests.support.service import Service, running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Ends before ``tests/starts`` begins, whose services would share the machine with it."""
     with running(tmp_path_factory.mktemp("cv2"), IOPAINT_MODELS="cv2,fake", IOPAINT_FAKE_UNIT_S="0.2") as made:
         yield made

@@ -2,19 +2,16 @@
 
 import json
 import os
-import signal
 import subprocess
-import time
 from pathlib import Path
 
 import iopaint_client as sdk
 import numpy as np
 import pytest
-import requests
 from PIL import Image
 
 from tests.support.pictures import encoded, photo, with_text
-from tests.support.service import ROOT, Service, free_port
+from tests.support.service import ROOT, Service
 
 PIXELS, REGION = with_text(photo(640, 480))
 TYPED = f"{REGION.x},{REGION.y},{REGION.width},{REGION.height}"
@@ -105,37 +102,3 @@ def test_the_doctor_knows_its_service(service: Service, tmp_path: Path) -> None:
     port = service.url.rpartition(":")[2]
     shown = run("doctor", IOPAINT_PORT=port, IOPAINT_MODEL="cv2", TASK_ARCHIVE_URL=str(tmp_path / "archive")).stdout
     assert "this service answers, healthy" in shown
-
-
-def test_serve_starts_and_ends(tmp_path: Path) -> None:
-    port = free_port()
-    process = subprocess.Popen(
-        [
-            str(ROOT / "scripts" / "iopaint-serve"),
-            "serve",
-            "--port",
-            str(port),
-            "--host",
-            "127.0.0.1",
-            "--model",
-            "cv2",
-        ],
-        env=os.environ | {"TASK_ARCHIVE_URL": str(tmp_path / "archive")},
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        health: requests.Response | None = None
-        for _ in range(240):
-            try:
-                health = requests.get(f"http://127.0.0.1:{port}/api/v1/health", timeout=5)
-            except requests.RequestException:
-                health = None
-            if (health is not None and health.status_code == 200) or process.poll() is not None:
-                break
-            time.sleep(0.5)
-        assert health is not None
-        assert health.json()["status"] == "healthy"
-    finally:
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0

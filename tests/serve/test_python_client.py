@@ -18,7 +18,7 @@ import pytest
 from models.masks import regions_to_mask
 from tests.support.pictures import encoded, photo, with_text
 from tests.support.proxy import prefixed
-from tests.support.service import ROOT, Service, start
+from tests.support.service import ROOT, Service
 
 PIXELS, REGION = with_text(photo(640, 480))
 BOX = sdk.Rect(REGION.x, REGION.y, REGION.width, REGION.height)
@@ -189,17 +189,6 @@ async def test_a_websocket_that_breaks_is_made_again_awaited(service: Service) -
             updates = [update async for update in await client.submit(_LONG, _FAR_APART[:3], model="fake")]
         assert proxy.cuts == 0, "both were cut"
     assert_story(updates)
-
-
-def test_a_service_that_is_just_starting_is_waited_for(tmp_path: Path) -> None:
-    """First nobody answers, then Serve's proxy with a plain 404, then the application with 503."""
-    starting = start(tmp_path, {})
-    try:
-        with sdk.Client(starting.url, retries=sdk.Retries(attempts=1000, patience_s=120, longest_s=0.5)) as client:
-            assert_clean(client.remove_text(PIXELS, [BOX]))
-            assert client.submit(PIXELS, [BOX]).result().model == "cv2"
-    finally:
-        starting.stop()
 
 
 @pytest.mark.parametrize("number", range(3))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Visit
-from tests.browser.steps import SAMPLE, darkest_channel, drag, result_of, shown, with_sample
+from tests.serve.browser.conftest import Visit
+from tests.serve.browser.steps import SAMPLE, darkest_channel, drag, result_of, shown, with_sample
 from tests.support.pictures import encoded, photo
 
 

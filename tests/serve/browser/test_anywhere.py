@@ -16,8 +16,8 @@ from PIL import Image
 from playwright.sync_api import Browser, expect
 
 from ingress.app import create_app
-from tests.browser.conftest import Visit
-from tests.browser.steps import SAMPLE, drag, with_sample
+from tests.serve.browser.conftest import Visit
+from tests.serve.browser.steps import SAMPLE, drag, with_sample
 from tests.support.fakes import config, services
 from tests.support.pictures import encoded, photo
 from tests.support.proxy import prefixed

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Visit
+from tests.serve.browser.conftest import Visit
 
 SAMPLE = (640, 400)
 

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, expect
 
-from tests.browser.conftest import Visit
-from tests.browser.steps import drag, with_sample
+from tests.serve.browser.conftest import Visit
+from tests.serve.browser.steps import drag, with_sample
 from tests.support.service import Service
 
 

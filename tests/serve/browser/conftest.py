@@ -1,4 +1,4 @@
-"""A real service and a real Chromium, both for this folder only: they end before others start theirs."""
+"""A real Chromium, for this folder only, in front of the real service that the folder above shares."""
 
 import subprocess
 from collections.abc import Iterator
@@ -6,17 +6,11 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.support.service import ROOT, Service, running
+from tests.support.service import ROOT, Service
 
 _ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="package")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with running(tmp_path_factory.mktemp("browser"), IOPAINT_MODELS="cv2,fake", IOPAINT_FAKE_UNIT_S="0.25") as made:
-        yield made
 
 
 @pytest.fixture(scope="package")
