@@ -57,6 +57,10 @@ class Server(Protocol):
     def resident_mb(self) -> float: ...
 
 
+# Its web page's own defaults, with the margin that it recommends for large pictures; the same to both.
+_CROP = {"hd_strategy_crop_trigger_size": 800, "hd_strategy_crop_margin": 128}
+
+
 class Ours:
     name = "this service"
 
@@ -64,7 +68,8 @@ class Ours:
         self.service = service
 
     def call(self, given: Sample, strategy: str) -> dict[str, float]:
-        body = {"image": given.image, "regions": [wire(r) for r in given.regions], "hd_strategy": strategy}
+        regions = [wire(region) for region in given.regions]
+        body = {"image": given.image, "regions": regions, "hd_strategy": strategy} | _CROP
         started = time.perf_counter()
         answer = requests.post(f"{self.service.url}/api/v1/inpaint-regions", json=body, timeout=600)
         total = time.perf_counter() - started
@@ -95,11 +100,7 @@ class Theirs:
         self._pid = pid
 
     def call(self, given: Sample, strategy: str) -> dict[str, float]:
-        body = {
-            "image": given.image, "mask": given.mask, "hd_strategy": strategy,
-            # Its web page's own defaults, with the margin that it recommends for large pictures.
-            "hd_strategy_crop_trigger_size": 800, "hd_strategy_crop_margin": 128,
-        }  # fmt: skip
+        body = {"image": given.image, "mask": given.mask, "hd_strategy": strategy} | _CROP
         started = time.perf_counter()
         answer = requests.post(f"{self._url}/api/v1/inpaint", json=body, timeout=900)
         answer.raise_for_status()
