@@ -35,9 +35,10 @@ def test_files_and_functions_stay_short(path: Path) -> None:
             assert (node.end_lineno or 0) - node.lineno <= 60, node.name
 
 
-def test_the_edge_loads_no_tensors() -> None:
+@pytest.mark.parametrize("module", ["ingress.deployment", "ingress.builder", "deployments.actor"])
+def test_only_model_replicas_load_tensors(module: str) -> None:
     """PyTorch is 0.2 GB of memory and seconds of start in every process that imports it."""
-    code = "import ingress.deployment, sys; sys.exit('torch' in sys.modules)"
+    code = f"import {module}, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT).returncode == 0
 
 
