@@ -22,7 +22,7 @@ from benchmarks.pairs import HELD_OUT_SEED, font_files
 from models.engine import Image
 from models.engines.classic.candidates import candidates
 from models.engines.classic.engine import ClassicEngine
-from models.engines.classic.groups import groups
+from models.engines.classic.groups import Groups
 from models.engines.classic.plain import plain
 from models.engines.classic.smooth import Unknown
 from models.engines.classic.trial import choose, prepare
@@ -60,7 +60,7 @@ def timed(work: Callable[[], Any]) -> float:
 def trial(image: Image, unknown: Unknown) -> str:
     """As the engine does it, but for the fill itself."""
     chosen = []
-    for group in groups(unknown):
+    for group in Groups(unknown):
         window, holes = image[group.view], unknown[group.view]
         if plain(window, holes, group) is not None:
             chosen.append("plain")

@@ -206,8 +206,8 @@ class QueuedEngine:
     def info(self) -> EngineInfo:
         return self._engine.info
 
-    def steps(self, options: DiffusionOptions) -> int:
-        return self._engine.steps(options)
+    def units(self, mask: Mask, options: DiffusionOptions) -> int:
+        return self._engine.units(mask, options)
 
     def run(
         self, image: Image, mask: Mask, options: DiffusionOptions, on_step: OnStep, should_stop: ShouldStop

@@ -51,8 +51,8 @@ class InpaintEngine(Protocol):
     @property
     def info(self) -> EngineInfo: ...
 
-    def steps(self, options: DiffusionOptions) -> int:
-        """Units of work that one ``run`` will report (1 for a single forward pass)."""
+    def units(self, mask: Mask, options: DiffusionOptions) -> int:
+        """Units of work that one ``run`` over a window with this mask will report: 1 for a single forward pass."""
         ...
 
     def run(
@@ -60,7 +60,7 @@ class InpaintEngine(Protocol):
     ) -> Filling:
         """Fill the masked pixels of one window. The caller pastes under the mask only.
 
-        Raises ``WorkCancelled`` when ``should_stop`` turned true between two steps.
+        Raises ``WorkCancelled`` when ``should_stop`` turned true between two units.
         """
         ...
 

@@ -29,6 +29,11 @@ class Box:
     def area(self) -> int:
         return self.width * self.height
 
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Of an array of shape ``(H, W, ...)``."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
     def clip(self, width: int, height: int) -> Self:
         """The part inside an image of that size; may be empty."""
         return type(self)(

@@ -1,5 +1,6 @@
 """One job from bytes to bytes: decode, mask, plan, run, blend, encode. Reports units as they end; stops when told."""
 
+import functools
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -67,11 +68,10 @@ def process(
         planned = plan(array, job.hd, max_window_px, costs_of(engine.info))
     _checkpoint(should_stop)
     on_progress(ProgressEvent("masking", 1, 1, regions_total=len(boxes)))
-    # Nothing done yet, but how much there is to do is known from here on.
-    on_progress(ProgressEvent("inpainting", 0, engine.steps(job.diffusion) * len(planned.windows)))
+    meter = UnitMeter(on_progress)
     with clock.stage("inpaint"):
-        filled = inpaint_array(decoded.rgb, array, planned, boxes, job.diffusion, engine, on_progress, should_stop)
-        filled, array = _until_erased(filled, array, masks, job, max_window_px, engine, should_stop)
+        filled = inpaint_array(decoded.rgb, array, planned, boxes, job.diffusion, engine, meter, should_stop)
+        filled, array = _until_erased(filled, array, masks, job, max_window_px, engine, meter, should_stop)
         picture = masks.feathered(filled.image)
     _checkpoint(should_stop)
     with clock.stage("encode"):
@@ -119,15 +119,45 @@ def _until_erased(
     job: InpaintJob,
     max_window_px: int,
     engine: InpaintEngine,
+    meter: "UnitMeter",
     should_stop: ShouldStop,
 ) -> tuple[Filling, Mask]:
     """Passes with wider masks where text is still seen: what was filled, and all that was masked."""
     while (wider := masks.judge(filled.image)) is not None:
-        # Few regions and seldom: the units of these passes were not announced, and are not counted.
         planned = plan(wider, job.hd, max_window_px, costs_of(engine.info))
-        more = inpaint_array(filled.image, wider, planned, [], job.diffusion, engine, _unheard, should_stop)
+        more = inpaint_array(filled.image, wider, planned, [], job.diffusion, engine, meter, should_stop)
         filled, mask = Filling(more.image, filled.fills + more.fills, filled.notes), mask | wider
     return filled, mask
+
+
+class UnitMeter:
+    """Units of work done and to do, over all windows of all passes of a job.
+
+    A pass over what is still seen adds to what there is to do: its units are not known before.
+    """
+
+    def __init__(self, on_progress: OnProgress) -> None:
+        self._on_progress = on_progress
+        self._done = self._total = self._regions_done = 0
+
+    def announce(self, units: int) -> None:
+        self._total += units
+        self._tell(self._done)
+
+    def within(self, units: int, done: int, total: int) -> None:
+        """An engine is at ``done`` of ``total`` in a window for which so many units were announced."""
+        # The window's last unit is told once its pixels are pasted.
+        if (reached := units * done // max(1, total)) < units:
+            self._tell(self._done + reached)
+
+    def finish(self, units: int, regions_done: int) -> None:
+        """All units of a window."""
+        self._done += units
+        self._regions_done = max(self._regions_done, regions_done)
+        self._tell(self._done)
+
+    def _tell(self, done: int) -> None:
+        self._on_progress(ProgressEvent("inpainting", done, self._total, self._regions_done))
 
 
 def inpaint_array(
@@ -137,30 +167,23 @@ def inpaint_array(
     regions: list[Box],
     options: DiffusionOptions,
     engine: InpaintEngine,
-    on_progress: OnProgress,
+    meter: UnitMeter,
     should_stop: ShouldStop,
 ) -> Filling:
     """Run the plan's windows. Every pixel outside the mask stays as it is in ``image``, which is not changed."""
     canvas, fills, notes = image.copy(), list[FillReport](), dict[str, None]()
-    steps = engine.steps(options)
-    total = steps * len(planned.windows)
+    units = [max(1, engine.units(mask[window.box.slices], options)) for window in planned.windows]
+    meter.announce(sum(units))
     tiled = any(any(window.ramp_px) for window in planned.windows)
     for index, window in enumerate(planned.windows):
         _checkpoint(should_stop)
-        before = steps * index
-        done_before = _regions_done(regions, planned.windows[index:])
-
-        def on_step(done: int, _: int, before: int = before, regions_done: int = done_before) -> None:
-            if done < steps:  # a window's last unit is reported once its pixels are pasted
-                on_progress(ProgressEvent("inpainting", before + done, total, regions_done))
-
+        on_step = functools.partial(meter.within, units[index])
         source, hole = (canvas, _left_of(mask, planned.windows[:index], window)) if tiled else (image, mask)
         filling = _run(source, hole, window, planned.scale_to, options, engine, on_step, should_stop)
         blending.paste(canvas, filling.image, mask, window)
         notes |= dict.fromkeys(filling.notes)
         fills += [replace(fill, box=fill.box.moved(window.box.left, window.box.top)) for fill in filling.fills]
-        regions_done = _regions_done(regions, planned.windows[index + 1 :])
-        on_progress(ProgressEvent("inpainting", before + steps, total, regions_done))
+        meter.finish(units[index], _regions_done(regions, planned.windows[index + 1 :]))
     return Filling(canvas, tuple(fills), tuple(notes))
 
 
@@ -179,10 +202,6 @@ def _shown(kind: str, before: Image, mask: Mask) -> Image:
         return np.repeat(mask[:, :, np.newaxis], 3, axis=2)
     red = np.array([255, 0, 0], np.uint16)
     return np.where(mask[:, :, np.newaxis] > 0, (before + red) // 2, before).astype(np.uint8)
-
-
-def _unheard(event: ProgressEvent) -> None:
-    """Progress never falls, and the stage that this belongs to has been told in full."""
 
 
 def _run(

@@ -1,6 +1,6 @@
 """``auto``: the weightless fills, and the network where they are not good enough and it did better beside the text."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -40,22 +40,25 @@ class AutoEngine:
         info = self._network.info
         return EngineInfo("auto", info.device, info.weights_sha256, self._notes + info.notes)
 
-    def steps(self, options: DiffusionOptions) -> int:
-        return 1
+    def units(self, mask: Mask, options: DiffusionOptions) -> int:
+        """Those of the weightless fills; the network's turn, if it comes to that, is one more."""
+        return self._classic.units(mask, options) + int(self._network is not None)
 
     def run(
         self, image: Image, mask: Mask, options: DiffusionOptions, on_step: OnStep, should_stop: ShouldStop
     ) -> Filling:
-        canvas, fills = image.copy(), list(self._classic.fills(image, mask, should_stop))
-        for fill in fills:
+        canvas, fills, turns = image.copy(), list[GroupFill](), int(self._network is not None)
+        for fill, total in self._classic.fills(image, mask, should_stop):
             fill.paste(canvas)
+            fills.append(fill)
+            on_step(len(fills), total + turns)
         reports = [fill.report for fill in fills]
         contested = [index for index, fill in enumerate(fills) if _contested(image, fill)]
         if self._network and contested:
-            contest = _Contest(self._network, options, on_step, should_stop)
+            contest = _Contest(self._network, options, lambda: on_step(len(fills), len(fills) + 1), should_stop)
             for index, report in zip(contested, contest.decide(canvas, [fills[i] for i in contested]), strict=True):
                 reports[index] = report
-        on_step(1, 1)
+        on_step(len(fills) + turns, len(fills) + turns)
         return Filling(canvas, tuple(reports), self._notes)
 
     def close(self) -> None:
@@ -66,11 +69,11 @@ class _Contest:
     """The network against the weightless fills, over one window."""
 
     def __init__(
-        self, network: InpaintEngine, options: DiffusionOptions, on_step: OnStep, should_stop: ShouldStop
+        self, network: InpaintEngine, options: DiffusionOptions, moves: Callable[[], None], should_stop: ShouldStop
     ) -> None:
         self._network = network
         self._options = options
-        self._on_step = on_step
+        self._moves = moves
         self._should_stop = should_stop
 
     def decide(self, canvas: Image, fills: Sequence[GroupFill]) -> list[FillReport]:
@@ -99,7 +102,7 @@ class _Contest:
         view = slice(box.top, box.bottom), slice(box.left, box.right)
 
         def on_step(done: int, total: int) -> None:
-            self._on_step(0, 1)  # it moves, but the unit is the window
+            self._moves()  # its turn is one unit, whatever it consists of
 
         crop, hole = np.ascontiguousarray(image[view]), np.ascontiguousarray(mask[view])
         out = image.copy()

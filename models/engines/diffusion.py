@@ -49,7 +49,7 @@ class DiffusionEngine:
     def info(self) -> EngineInfo:
         return self._info
 
-    def steps(self, options: DiffusionOptions) -> int:
+    def units(self, mask: Mask, options: DiffusionOptions) -> int:
         """Of the sampler, shortened by the strength, as diffusers' ``get_timesteps`` counts them.
 
         Samplers of the second order have nearly two for each that was asked for.
@@ -75,7 +75,7 @@ class DiffusionEngine:
     ) -> Filling:
         from iopaint.schema import InpaintRequest
 
-        total = self.steps(options)
+        total = self.units(mask, options)
         request = InpaintRequest(
             prompt=options.prompt,
             negative_prompt=options.negative_prompt,

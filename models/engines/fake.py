@@ -23,7 +23,7 @@ class FakeEngine:
     def info(self) -> EngineInfo:
         return EngineInfo("fake", "cpu")
 
-    def steps(self, options: DiffusionOptions) -> int:
+    def units(self, mask: Mask, options: DiffusionOptions) -> int:
         return self._units
 
     def run(

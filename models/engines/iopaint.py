@@ -44,7 +44,7 @@ class IOPaintEngine:
     def with_note(self, note: str) -> Self:
         return type(self)(self._model, replace(self._info, notes=(*self._info.notes, note)))
 
-    def steps(self, options: DiffusionOptions) -> int:
+    def units(self, mask: Mask, options: DiffusionOptions) -> int:
         return 1
 
     def run(
@@ -75,7 +75,7 @@ class IOPaintEngine:
 class LdmEngine(IOPaintEngine):
     """Latent diffusion: one unit is one call of its network, after which the work can stop."""
 
-    def steps(self, options: DiffusionOptions) -> int:
+    def units(self, mask: Mask, options: DiffusionOptions) -> int:
         """As IOPaint's ``make_ddim_timesteps`` spaces them over 1000; ``plms`` looks ahead once more."""
         check(self._info.name, options)
         spaced = len(range(0, 1000, 1000 // options.steps))
@@ -84,7 +84,7 @@ class LdmEngine(IOPaintEngine):
     def run(
         self, image: Image, mask: Mask, options: DiffusionOptions, on_step: OnStep, should_stop: ShouldStop
     ) -> Filling:
-        total, done = self.steps(options), 0
+        total, done = self.units(mask, options), 0
         latent = self._model.model
         apply_model = type(latent).apply_model
 

@@ -21,7 +21,7 @@ class OpenCVEngine:
     def info(self) -> EngineInfo:
         return EngineInfo("cv2", "cpu")
 
-    def steps(self, options: DiffusionOptions) -> int:
+    def units(self, mask: Mask, options: DiffusionOptions) -> int:
         return 1
 
     def run(

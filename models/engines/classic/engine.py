@@ -9,7 +9,7 @@ from threadpoolctl import ThreadpoolController
 
 from models.engine import EngineInfo, Filling, Image, Mask, OnStep, ShouldStop
 from models.engines.classic.candidates import FALLBACK, candidates, named
-from models.engines.classic.groups import Group, groups
+from models.engines.classic.groups import Group, Groups
 from models.engines.classic.plain import plain
 from models.engines.classic.seam import continues
 from models.engines.classic.smooth import Unknown, Values
@@ -49,29 +49,31 @@ class ClassicEngine:
     def info(self) -> EngineInfo:
         return EngineInfo(self._name, "cpu")
 
-    def steps(self, options: DiffusionOptions) -> int:
-        return 1
+    def units(self, mask: Mask, options: DiffusionOptions) -> int:
+        """Groups of masked pixels, a line of text each."""
+        return len(Groups(mask > 0))
 
     def run(
         self, image: Image, mask: Mask, options: DiffusionOptions, on_step: OnStep, should_stop: ShouldStop
     ) -> Filling:
         canvas, reports = image.copy(), []
-        for fill in self.fills(image, mask, should_stop):
+        for fill, total in self.fills(image, mask, should_stop):
             fill.paste(canvas)
             reports.append(fill.report)
-        on_step(1, 1)
+            on_step(len(reports), total)
         return Filling(canvas, tuple(reports))
 
-    def fills(self, image: Image, mask: Mask, should_stop: ShouldStop) -> Iterator[GroupFill]:
-        """Group by group. Raises ``WorkCancelled`` between two of them."""
+    def fills(self, image: Image, mask: Mask, should_stop: ShouldStop) -> Iterator[tuple[GroupFill, int]]:
+        """Group by group, with how many there are. Raises ``WorkCancelled`` between two of them."""
         unknown = mask > 0
-        for group in groups(unknown):
+        found = Groups(unknown)
+        for group in found:
             if should_stop():
                 raise WorkCancelled("Cancelled between two groups of masked pixels.")
             # One core: small systems gain nothing from more, and rounding would depend on their number.
             with _blas().limit(limits=1, user_api="blas"):
                 fill = self._fill(image[group.view], unknown[group.view], group)
-            yield fill
+            yield fill, len(found)
 
     def close(self) -> None:
         """Nothing is held."""

@@ -34,7 +34,7 @@ class Group:
 
     @property
     def view(self) -> tuple[slice, slice]:
-        return slice(self.window.top, self.window.bottom), slice(self.window.left, self.window.right)
+        return self.window.slices
 
     @property
     def inner(self) -> Box:
@@ -42,25 +42,32 @@ class Group:
         return self.box.moved(-self.window.left, -self.window.top)
 
 
-def groups(unknown: Unknown) -> Iterator[Group]:
-    """From top to bottom. The work grows with what is masked, not with the number of groups times the picture."""
-    joined = cv2.dilate(unknown.astype(np.uint8), np.ones((_JOIN_PX, _JOIN_PX), np.uint8))
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(joined)
-    left, top, width, height = stats[1:, :4].T.astype(np.int64)
-    pieces = np.stack([left, top, left + width, top + height], axis=1)
-    line_of = _lines(pieces)
-    table = np.zeros(count, np.int32)
-    table[1:] = line_of + 1
-    lines = table[labels]
-    for number in range(len(np.unique(line_of))):
-        members = pieces[line_of == number]
-        (x0, y0), (x1, y1) = members[:, :2].min(axis=0), members[:, 2:].max(axis=0)
-        ours = unknown[y0:y1, x0:x1] & (lines[y0:y1, x0:x1] == number + 1)
-        rows, columns = np.flatnonzero(ours.any(axis=1)), np.flatnonzero(ours.any(axis=0))
-        box = Box(int(x0 + columns[0]), int(y0 + rows[0]), int(x0 + columns[-1] + 1), int(y0 + rows[-1] + 1))
-        window = _rim(box, unknown.shape)
-        view = slice(window.top, window.bottom), slice(window.left, window.right)
-        yield Group(box, window, unknown[view] & (lines[view] == number + 1))
+class Groups:
+    """Of one mask, from top to bottom. The work grows with what is masked, not with the groups times the picture."""
+
+    def __init__(self, unknown: Unknown) -> None:
+        self._unknown = unknown
+        joined = cv2.dilate(unknown.astype(np.uint8), np.ones((_JOIN_PX, _JOIN_PX), np.uint8))
+        _, self._labels, stats, _ = cv2.connectedComponentsWithStats(joined)
+        left, top, width, height = stats[1:, :4].T.astype(np.int64)
+        self._pieces = np.stack([left, top, left + width, top + height], axis=1)
+        self._line_of = _lines(self._pieces)
+
+    def __len__(self) -> int:
+        return len(np.unique(self._line_of))
+
+    def __iter__(self) -> Iterator[Group]:
+        table = np.zeros(len(self._pieces) + 1, np.int32)
+        table[1:] = self._line_of + 1
+        lines = table[self._labels]
+        for number in range(len(self)):
+            members = self._pieces[self._line_of == number]
+            (x0, y0), (x1, y1) = members[:, :2].min(axis=0), members[:, 2:].max(axis=0)
+            ours = self._unknown[y0:y1, x0:x1] & (lines[y0:y1, x0:x1] == number + 1)
+            rows, columns = np.flatnonzero(ours.any(axis=1)), np.flatnonzero(ours.any(axis=0))
+            box = Box(int(x0 + columns[0]), int(y0 + rows[0]), int(x0 + columns[-1] + 1), int(y0 + rows[-1] + 1))
+            window = _rim(box, self._unknown.shape)
+            yield Group(box, window, self._unknown[window.slices] & (lines[window.slices] == number + 1))
 
 
 def _lines(pieces: Edges) -> NDArray[np.int64]:

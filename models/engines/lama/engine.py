@@ -46,7 +46,7 @@ class LamaEngine:
     def info(self) -> EngineInfo:
         return self._info
 
-    def steps(self, options: DiffusionOptions) -> int:
+    def units(self, mask: Mask, options: DiffusionOptions) -> int:
         return 1
 
     def run(

@@ -43,7 +43,7 @@ class Hanging:
     def info(self) -> EngineInfo:
         return EngineInfo("hanging", "cpu")
 
-    def steps(self, options: DiffusionOptions) -> int:
+    def units(self, mask: Mask, options: DiffusionOptions) -> int:
         return 100
 
     def run(

@@ -36,7 +36,7 @@ class Plain:
     def info(self) -> EngineInfo:
         return EngineInfo("plain", "cpu")
 
-    def steps(self, options: DiffusionOptions) -> int:
+    def units(self, mask: Mask, options: DiffusionOptions) -> int:
         return 1
 
     def run(

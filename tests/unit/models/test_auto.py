@@ -27,7 +27,7 @@ class Knowing:
 
     info = EngineInfo("knowing", "cpu", "abc")
 
-    def steps(self, options: DiffusionOptions) -> int:
+    def units(self, mask: Mask, options: DiffusionOptions) -> int:
         return 1
 
     def run(

@@ -130,6 +130,17 @@ def test_each_fill_by_its_name() -> None:
         assert {fill.name for fill in run(made.shown, strokes(made), engine).fills} == {name}
 
 
+def test_every_group_is_a_unit() -> None:
+    made = pair("flat", 8)
+    shown = np.vstack([made.shown, made.shown])
+    mask = np.vstack([strokes(made), strokes(made)])
+    told: list[tuple[int, int]] = []
+    engine = ClassicEngine()
+    engine.run(shown, mask, OPTIONS, lambda done, total: told.append((done, total)), lambda: False)
+    assert told == [(1, 2), (2, 2)]
+    assert engine.units(mask, OPTIONS) == 2
+
+
 def test_it_stops_between_groups() -> None:
     made = pair("flat", 8)
     with pytest.raises(WorkCancelled):

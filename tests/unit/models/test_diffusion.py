@@ -35,7 +35,7 @@ def run(engine: InpaintEngine, stop_after: int = 99, **options: Any) -> tuple[An
     filled = engine.run(
         IMAGE, MASK, asked, lambda done, total: steps.append((done, total)), lambda: len(steps) >= stop_after
     )
-    assert len(steps) == engine.steps(asked)
+    assert len(steps) == engine.units(MASK, asked)
     return filled.image, steps
 
 
@@ -49,7 +49,7 @@ def test_every_step_is_a_unit(engine: InpaintEngine, sampler: str, steps: int, s
 @pytest.mark.parametrize(("sampler", "steps"), [("PNDM", 2), ("LCM", 900)])
 def test_a_number_of_steps_that_a_sampler_cannot_do_is_told(engine: InpaintEngine, sampler: str, steps: int) -> None:
     with pytest.raises(InvalidField, match=f"sd_steps: {sampler} cannot do {steps} steps"):
-        engine.steps(DiffusionOptions(sampler=sampler, steps=steps))
+        engine.units(MASK, DiffusionOptions(sampler=sampler, steps=steps))
 
 
 def test_it_stops_between_two_steps(engine: InpaintEngine) -> None:

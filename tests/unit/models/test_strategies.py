@@ -17,7 +17,7 @@ from models.errors import WorkCancelled
 from models.geometry import Rect
 from models.job import DiffusionOptions, HDOptions, HDStrategy
 from models.masks import region_boxes, regions_to_mask
-from models.pipeline import ProgressEvent, inpaint_array
+from models.pipeline import ProgressEvent, UnitMeter, inpaint_array
 from models.windows import Plan
 from tests.support.pictures import photo
 
@@ -56,7 +56,7 @@ def ours(
     engine, events = Recorder(), list[ProgressEvent]()
     boxes = region_boxes(REGIONS, image.shape[1], image.shape[0])
     planned = plan(mask, hd, max_window_px)
-    filled = inpaint_array(image, mask, planned, boxes, DiffusionOptions(), engine, events.append, stop)
+    filled = inpaint_array(image, mask, planned, boxes, DiffusionOptions(), engine, UnitMeter(events.append), stop)
     return filled.image, engine, events
 
 
@@ -110,7 +110,7 @@ def test_progress_counts_units_and_regions() -> None:
     image = photo(900, 700)
     mask = regions_to_mask(REGIONS[:2], 900, 700)
     _, engine, events = ours(image, mask, HDOptions())
-    assert [e.units_done for e in events] == list(range(1, len(engine.sizes) + 1))
+    assert [e.units_done for e in events] == list(range(len(engine.sizes) + 1))
     assert events[-1].units_done == events[-1].units_total
     assert [e.regions_done for e in events] == sorted(e.regions_done for e in events)
 

@@ -172,6 +172,18 @@ def test_feathering_stays_within_the_growth() -> None:
     assert (soft[~grown] == before[~grown]).all()
 
 
+def test_a_second_look_is_told_as_more_units() -> None:
+    """Nothing is erased here, so there are passes until the box; each is told of as it begins."""
+    before, _, box = sign()
+    told: list[tuple[int, int]] = []
+    job = InpaintJob((Rect(box.left, box.top, box.width, box.height),), masking=MaskOptions(MaskMode.STROKES))
+    process(
+        job, encoded(before), None, Untouched(), max_pixels=10**6, max_window_px=2048, should_stop=lambda: False,
+        on_progress=lambda e: told.append((e.units_done, e.units_total)) if e.stage == "inpainting" else None,
+    )  # fmt: skip
+    assert told == [(0, 1), (1, 1), (1, 2), (2, 2), (2, 3), (3, 3)]
+
+
 class Untouched(OpenCVEngine):
     """Fills nothing: the text stays."""
 
