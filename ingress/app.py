@@ -13,7 +13,7 @@ from ingress.trunk import TrunkEnd
 
 _EXPOSED = [
     "X-Processing-Time", "X-Timestamp", "X-Model", "X-HD-Strategy", "X-Regions-Count", "X-Total-Area", "X-Notes",
-    "X-Request-ID", "Retry-After", "Content-Disposition",
+    "X-Erased", "X-Seed", "X-Request-ID", "Retry-After", "Content-Disposition",
 ]  # fmt: skip
 _DESCRIPTION = "Removes text (and anything else) from images: send an image and boxes, get the picture back."
 

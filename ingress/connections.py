@@ -6,15 +6,19 @@ length. Serve's proxy gives no option for the protocol; ``ingress.edge`` puts th
 
 import asyncio
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
 _LINGER_S = 5.0
 """For what a client still sends after a refusal. Closed at once, it would lose the answer (RFC 9112, section 9.6)."""
+_MOST_MESSAGES_AT_ONCE = 4096
+"""Of a WebSocket; a client may subscribe to its thousand tasks in one go."""
 _CLOSE = b"content-type: application/json\r\nconnection: close\r\n"
 
 
@@ -24,6 +28,8 @@ class ConnectionLimits:
 
     idle_s: float
     max_connections: int
+    max_connections_of_one: int
+    """Of one address; WebSockets are counted by themselves. Less than all: nobody takes the last from all others."""
     max_header_bytes: int = 65_536
     max_message_bytes: int = 1_048_576
     """Of one WebSocket message; the application allows fewer characters, and says so in words."""
@@ -35,6 +41,8 @@ class GuardedProtocol(HttpToolsProtocol):
     """One connection. ``limits`` is set by a subclass, because uvicorn makes the objects."""
 
     limits: ClassVar[ConnectionLimits]
+    held: ClassVar[Counter[str]] = Counter()
+    """Connections by address."""
 
     def __init__(
         self,
@@ -46,24 +54,31 @@ class GuardedProtocol(HttpToolsProtocol):
         config.ws_max_size = self.limits.max_message_bytes
         config.ws_per_message_deflate = False  # messages are small, and a few bytes cannot become many
         super().__init__(config, server_state, app_state, _loop)
+        self.ws_protocol_class = GuardedSocket
         self._header_timer: asyncio.TimerHandle | None = None
         self._reader_timer: asyncio.TimerHandle | None = None
         self._reading_headers = False
         self._body_bytes = 0
         self._other_bytes = 0
         self._refused_at = 0.0
+        self._address: str | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """With no room in the transport's buffer, any answer that the kernel does not take pauses writing."""
         transport.set_write_buffer_limits(high=0)
         super().connection_made(cast("asyncio.Transport", _Lingering(transport, self)))
-        if len(self.connections) > self.limits.max_connections:
+        self._address = str((self.client or ("",))[0])
+        self.held[self._address] += 1
+        if self.held[self._address] > self.limits.max_connections_of_one:
+            self._refuse(503, "service_unavailable", "Too many connections of yours are open. Close some of them.")
+        elif len(self.connections) > self.limits.max_connections:
             self._refuse(503, "service_unavailable", "Too many connections are open. Try again in a moment.")
         else:
             self._expect_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timers()
+        self._give_back_place()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -95,6 +110,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         """A WebSocket has its own deadlines: pings that must be answered."""
         self._stop_timers()
+        self._give_back_place()
         self.transport = cast("_Lingering", self.transport).inner
         self.transport.set_write_buffer_limits()
         super().handle_websocket_upgrade()
@@ -174,12 +190,28 @@ class GuardedProtocol(HttpToolsProtocol):
         self.transport.write(head + body)
         self.transport.close()
 
+    def _give_back_place(self) -> None:
+        if self._address is not None:
+            self.held[self._address] -= 1
+            if not self.held[self._address]:
+                del self.held[self._address]
+            self._address = None
+
     def _stop_timers(self) -> None:
         for timer in (self._header_timer, self._reader_timer):
             if timer is not None:
                 timer.cancel()
         self._header_timer = self._reader_timer = None
         self._unset_keepalive_if_required()
+
+
+class GuardedSocket(WebSocketsSansIOProtocol):
+    """uvicorn reads on when the application has taken all that came; one packet may hold very many small messages."""
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.queue.qsize() > _MOST_MESSAGES_AT_ONCE:
+            self.transport.abort()
 
 
 class _Lingering:

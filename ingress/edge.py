@@ -50,7 +50,8 @@ def guard() -> list[Middleware]:
     """Called once in each proxy, before it listens."""
     settings = Settings.model_validate({})
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    limits = ConnectionLimits(settings.upload_idle_timeout, max(64, files - _RESERVED_FILES))
+    most = max(64, files - _RESERVED_FILES)
+    limits = ConnectionLimits(settings.upload_idle_timeout, most, most * 3 // 4)
     auto.AutoHTTPProtocol = type("Guarded", (GuardedProtocol,), {"limits": limits})
     return [Middleware(Edge, max_calls=settings.max_concurrent_calls, origins=settings.cors_origins)]
 

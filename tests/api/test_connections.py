@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -66,12 +67,12 @@ class Server:
         self.port = port
         self.app = app
 
-    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection("127.0.0.1", self.port, limit=2**26)
+    async def connect(self, origin: str = "127.0.0.1") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self.port, limit=2**26, local_addr=(origin, 0))
 
-    async def ask(self, *pieces: bytes) -> bytes:
+    async def ask(self, *pieces: bytes, origin: str = "127.0.0.1") -> bytes:
         """Everything until the server closes; each piece is a packet of its own."""
-        reader, writer = await self.connect()
+        reader, writer = await self.connect(origin)
         try:
             for piece in pieces:
                 writer.write(piece)
@@ -85,14 +86,14 @@ class Server:
 
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
-    limits = ConnectionLimits(IDLE_S, max_connections=20)
+    limits = ConnectionLimits(IDLE_S, max_connections=20, max_connections_of_one=15)
     app = App()
     edge: ASGIApp = Edge(app, max_calls=2)
     made = uvicorn.Server(
         uvicorn.Config(
             edge,
             port=free_port(),
-            http=type("Guarded", (GuardedProtocol,), {"limits": limits}),
+            http=type("Guarded", (GuardedProtocol,), {"limits": limits, "held": Counter()}),
             lifespan="off",
             log_level="critical",
             timeout_keep_alive=1,
@@ -180,13 +181,31 @@ async def test_a_refusal_reaches_a_client_that_still_sends(server: Server, path:
     assert answer.endswith(b'{"detail": "too large"}')
 
 
-async def test_too_many_connections_are_told_so(server: Server) -> None:
-    held = [await server.connect() for _ in range(20)]
-    answer = await server.ask(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+@pytest.mark.parametrize(
+    ("of_one", "of_another", "told"), [(15, 0, b"connections of yours"), (14, 6, b"Too many connections are open")]
+)
+async def test_too_many_connections_are_told_so(server: Server, of_one: int, of_another: int, told: bytes) -> None:
+    held = [await server.connect() for _ in range(of_one)]
+    held += [await server.connect("127.0.0.2") for _ in range(of_another)]
+    ask = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    answer = await server.ask(ask)
     assert answer.startswith(b"HTTP/1.1 503 ")
     assert b"retry-after" in answer
+    assert told in answer
+    if of_another == 0:
+        assert b" 200 " in await server.ask(ask, origin="127.0.0.3"), "one address took all places"
     for _, writer in held:
         writer.close()
+        await writer.wait_closed()
+    for _ in range(30):
+        assert b" 200 " in await server.ask(ask), "a place was not given back"
+
+
+async def test_websockets_hold_no_place_of_a_connection(server: Server) -> None:
+    async with contextlib.AsyncExitStack() as opened:
+        for _ in range(18):
+            await opened.enter_async_context(websockets.connect(f"ws://127.0.0.1:{server.port}/"))
+        assert b" 200 " in await server.ask(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 
 
 async def test_calls_beyond_the_bound_are_refused_unread_and_health_is_not(server: Server) -> None:
@@ -245,7 +264,7 @@ async def test_the_applications_own_errors_stay(server: Server) -> None:
 
 async def test_large_and_compressed_messages(server: Server) -> None:
     url = f"ws://127.0.0.1:{server.port}/"
-    most = ConnectionLimits(1, 1).max_message_bytes
+    most = ConnectionLimits(1, 1, 1).max_message_bytes
     async with websockets.connect(url, max_size=None) as socket:
         assert socket.protocol.extensions == [], "compression was agreed on"
         await socket.send("x" * most)
@@ -254,6 +273,28 @@ async def test_large_and_compressed_messages(server: Server) -> None:
             await socket.send(["x" * 1000] * (most // 1000 + 1))  # in fragments
         await socket.wait_closed()
         assert socket.close_code == 1009
+
+
+async def test_very_many_messages_at_once_end_the_connection(server: Server) -> None:
+    """A thousand are a client's that subscribes to all it may; forty thousand in one packet are nobody's."""
+    empty = b"\x81\x80\0\0\0\0"
+    for count, may in ((1000, True), (40_000, False)):
+        reader, writer = await server.connect()
+        writer.write(
+            b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            for _ in range(1 if may else 5):  # packets are as large as the kernel likes
+                writer.write(empty * count)
+                await writer.drain()
+        try:
+            answers = await asyncio.wait_for(reader.readexactly(3 * count), 20)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            answers = b""
+        assert answers == (b"\x81\x010" * count if may else b"")
+        writer.close()
 
 
 async def test_a_socket_that_waits_is_not_a_slow_header(server: Server) -> None:

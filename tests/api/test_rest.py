@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,12 +10,13 @@ from fastapi.testclient import TestClient
 
 from deployments.errors import QueueFull
 from deployments.tasks import TaskStatus
+from ingress import presenters
 from ingress.app import create_app
 from models.errors import ModelUnavailable
 from models.geometry import Polygon, Rect
 from models.job import HDStrategy, MaskMode, MaskOptions
 from tests.support import golden
-from tests.support.fakes import config, services
+from tests.support.fakes import STATS, config, services
 from tests.support.pictures import b64, encoded, photo
 
 IMAGE = encoded(photo())
@@ -50,8 +52,6 @@ def test_core(api: Api, path: str) -> None:
 
 @pytest.mark.parametrize("status", ["starting", "unhealthy"])
 def test_not_healthy_is_503(api: Api, status: str) -> None:
-    from dataclasses import replace
-
     api.tasks.service = replace(api.tasks.service, status=status)
     response = api.get("health")
     assert (response.status_code, response.json()["status"]) == (503, status)
@@ -261,6 +261,14 @@ def test_cors() -> None:
     assert "X-Model" in anyone["access-control-expose-headers"]
     narrow = Api(cors_origins="https://b.example").client.get("/", headers=headers).headers
     assert "access-control-allow-origin" not in narrow
+
+
+def test_every_header_of_a_picture_can_be_read_by_scripts_of_other_origins() -> None:
+    stats = replace(STATS, seed=7, notes=("A note.",))
+    exposed = Api().client.get("/", headers={"Origin": "https://a.example"}).headers["access-control-expose-headers"]
+    sent = presenters.image_headers(stats, with_regions=True)
+    assert sent.keys() <= set(exposed.split(", "))
+    assert {"X-Erased", "X-Seed", "X-Notes"} <= sent.keys()
 
 
 def test_documentation_is_self_contained_and_complete(api: Api) -> None:
