@@ -1,7 +1,9 @@
-"""``scripts/audit``: known holes in the packages of ``constraints.txt``.
+"""``scripts/audit``: known holes in the packages of ``constraints.txt``, and what to do about each.
 
-A package that stays although holes are known is named below with its version, the reason, and each advisory that was
-judged. Another version, and another advisory of the same one, are new.
+Status 1 only for what can be mended here: a version without the hole exists, and nothing holds the package back. What
+IOPaint holds back, and what nobody has mended yet, is reported with what to judge; so is, and no more, that there were
+no advisories to be had. An advisory that was judged is named below with the package, its version and the reason;
+another version, and another advisory of the same one, are new.
 """
 
 import argparse
@@ -15,8 +17,16 @@ from pathlib import Path
 from rich.console import Console
 
 _ROOT = Path(__file__).parents[1]
+_NOTHING = "nothing yet"
 _CANARY = "pillow==9.5.0"
 """Has holes that every source of advisories knows: where none is found, there were no advisories."""
+
+
+_PATIENCE_S = 600
+
+
+class NoAdvisories(Exception):
+    """Nothing can be said: the service does not answer, or not in full."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +36,8 @@ class Accepted:
     """By any of their names (CVE, PYSEC, GHSA)."""
 
 
+HELD = {"transformers", "diffusers", "huggingface-hub"}
+"""IOPaint 1.6.0 works with these versions only: raising one means leaving it."""
 ACCEPTED = {
     "transformers==4.48.3": Accepted(
         "IOPaint 1.6.0's diffusers needs it. Models are the operator's; no client names one; what a client sends is a "
@@ -70,13 +82,28 @@ class Finding:
         accepted = ACCEPTED.get(self.package)
         return accepted is not None and bool(accepted.advisories & self.names)
 
+    @property
+    def can_be_mended(self) -> bool:
+        return self.fixed_in != _NOTHING and self.package.partition("==")[0] not in HELD
+
+    @property
+    def advice(self) -> str:
+        """What to do about a new one."""
+        name, _, version = self.package.partition("==")
+        judge = f'judge whether a client can reach it, then name {self.advisory} with the reason under "{self.package}"'
+        if self.can_be_mended:
+            return f"raise {name} from {version} to {self.fixed_in} in constraints.txt, then scripts/test."
+        if name in HELD:
+            return f"IOPaint 1.6.0 needs {self.package}: {judge} in ACCEPTED (drills/audit.py)."
+        return f"nobody has mended it: {judge} in ACCEPTED (drills/audit.py), or do without {name}."
+
 
 def findings(pip_audit_json: str) -> list[Finding]:
     return [
         Finding(
             f"{package['name'].lower().replace('_', '-')}=={package['version']}",
             hole["id"],
-            ", ".join(hole.get("fix_versions", [])) or "nothing yet",
+            ", ".join(hole.get("fix_versions", [])) or _NOTHING,
             hole.get("description", "").partition("\n")[0][:200],
             frozenset([hole["id"], *hole.get("aliases", [])]),
         )
@@ -89,41 +116,47 @@ def new(found: list[Finding]) -> list[Finding]:
     return [finding for finding in found if not finding.is_accepted]
 
 
-def ask(tool: Path, requirements: str) -> str | None:
-    """pip-audit's JSON; None where it failed."""
+def ask(tool: Path, requirements: str, options: list[str]) -> str:
+    """pip-audit's JSON. Raises ``NoAdvisories``."""
     with tempfile.TemporaryDirectory(prefix="audit-") as name:
         path = Path(name) / "requirements.txt"
         path.write_text(requirements)
-        done = subprocess.run(
-            [str(tool), "--requirement", str(path), "--no-deps", "--disable-pip", "--format", "json", "--desc",
-             "--progress-spinner", "off", "--timeout", "15"],
-            capture_output=True, text=True, check=False, timeout=600,
-        )  # fmt: skip
-        return done.stdout if done.stdout.startswith("{") else None
+        command = [str(tool), "--requirement", str(path), "--no-deps", "--disable-pip", "--format", "json", "--desc",
+                   "--progress-spinner", "off", "--timeout", "15", *options]  # fmt: skip
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PATIENCE_S)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise NoAdvisories(f"{type(error).__name__}: {error}") from error
+    if not done.stdout.startswith("{"):
+        raise NoAdvisories((done.stderr.strip().splitlines() or ["pip-audit says nothing"])[-1])
+    return done.stdout
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="scripts/audit", description=__doc__)
     parser.add_argument("--tool", type=Path, required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--osv-url", help="ask this service in OSV's format; PyPI if not given")
     given = parser.parse_args(arguments)
-    console = Console(width=120, highlight=False)
-    canary = ask(given.tool, _CANARY)
-    if canary is None or not findings(canary):
-        console.print("NOT AUDITED: no advisories can be had from here (PyPI's JSON API does not answer).")
+    options = ["--vulnerability-service", "osv", "--osv-url", given.osv_url] if given.osv_url else []
+    console = Console(width=120, highlight=False, markup=False)
+    try:
+        if not findings(ask(given.tool, _CANARY, options)):
+            raise NoAdvisories(f"none is known for {_CANARY}, which has many")
+        found = findings(ask(given.tool, (_ROOT / "constraints.txt").read_text(), options))
+    except NoAdvisories as reason:
+        console.print(f"NOT AUDITED: no advisories can be had from here ({reason}). Run scripts/audit where they can.")
         return 0
-    answer = ask(given.tool, (_ROOT / "constraints.txt").read_text())
-    if answer is None:
-        console.print("pip-audit could not read constraints.txt.")
-        return 2
-    found = findings(answer)
     for finding in found:
         state = "accepted" if finding.is_accepted else "NEW"
         console.print(f"{state}: {finding.package} {finding.advisory}, mended in {finding.fixed_in}: {finding.text}")
+        if not finding.is_accepted:
+            console.print(f"  What to do: {finding.advice}")
     for package in sorted({finding.package for finding in found} & ACCEPTED.keys()):
         console.print(f"{package} stays: {ACCEPTED[package].why}")
-    count = len(new(found))
-    console.print(f"{len(found)} known holes, {count} of them new.")
-    return 1 if count else 0
+    unjudged = new(found)
+    mendable = [finding for finding in unjudged if finding.can_be_mended]
+    console.print(f"{len(found)} known holes: {len(unjudged)} new, {len(mendable)} of them to be mended here.")
+    return 1 if mendable else 0
 
 
 if __name__ == "__main__":
