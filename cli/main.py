@@ -13,6 +13,7 @@ app = typer.Typer(cls=Failing, no_args_is_help=True, help="Removes text, and any
 app.add_typer(models_command.app, name="models", help="Models and their weights.")
 app.command("remove")(work.remove)
 app.command("batch")(work.batch)
+app.command("detect")(work.detect)
 app.command("tasks")(tasks.tasks)
 app.command("watch")(tasks.watch)
 app.command("result")(tasks.result)

@@ -2,14 +2,15 @@
 
 import asyncio
 import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import typer
-from iopaint_client import AsyncClient, Options, Picture, RegionInput, TextRemovalClientError
+from iopaint_client import AsyncClient, Options, Picture, RegionInput, TextOptions, TextRemovalClientError, WorkOptions
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cli import regions
+from cli import parameters, regions
 from cli.output import AsJson, Target, err, out
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -25,11 +26,16 @@ MaskMode = Annotated[
     typer.Option(help="What of a region goes: all, its letters, or as is surer."),
 ]
 Quality = Annotated[int | None, typer.Option(min=1, max=100, help="Of jpeg and webp.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", metavar="NAME=VALUE", help="Any other parameter, as /docs names it; repeatable."),
+]
+Image = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The picture.")]
 
 
 def remove(
     context: typer.Context,
-    image: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The picture.")],
+    image: Image,
     region: Region = None,
     mask: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="White marks what goes.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Where the result goes.")] = None,
@@ -37,16 +43,18 @@ def remove(
     output_format: Format = None,
     quality: Quality = None,
     mask_mode: MaskMode = None,
+    others: Set = None,
     as_json: AsJson = False,
 ) -> None:
     """Remove what regions or a mask mark from one picture; without either, the text that the service finds."""
     if region and mask is not None:
         raise typer.BadParameter("give --region (as often as needed), or --mask, or neither to have the text found")
+    finds = not region and mask is None
+    chosen = _options(model, output_format or _format_of(output), quality, mask_mode, others, finds)
     target: Target = context.obj
-    chosen = _options(model, output_format or _format_of(output), quality, mask_mode)
     with target.client() as client:
         if mask is not None:
-            picture = client.inpaint(image, mask, **chosen)
+            picture = client.inpaint(image, mask, **cast("Options", chosen))
         else:
             drawn = [regions.parse(one) for one in region] if region else None
             picture = client.remove_text(image, drawn, **chosen)
@@ -72,12 +80,14 @@ def batch(
     output_format: Format = None,
     quality: Quality = None,
     mask_mode: MaskMode = None,
+    others: Set = None,
     as_json: AsJson = False,
     again: Annotated[bool, typer.Option("--again", help="Also pictures whose result is there already.")] = False,
 ) -> None:
     """Clean every picture of a folder, each as a task; without regions, of the text that the service finds.
 
     A run that was broken off goes on where it was."""
+    chosen = _options(model, output_format, quality, mask_mode, others, not region and regions_file is None)
     target: Target = context.obj
     shared = [regions.parse(one) for one in region] if region else None
     named = regions.from_file(regions_file) if regions_file else {}
@@ -91,7 +101,7 @@ def batch(
     if regions_file and (without := [path.name for path, (_, found) in todo.items() if not found]):
         raise typer.BadParameter(f"no region is given for {', '.join(without[:5])}")
     into.mkdir(parents=True, exist_ok=True)
-    failed = asyncio.run(_clean_all(target, todo, _options(model, output_format, quality, mask_mode)))
+    failed = asyncio.run(_clean_all(target, todo, chosen))
     if as_json:
         made = {path.name: str(result) for path, (result, _) in todo.items() if path.name not in failed}
         typer.echo(json.dumps({"cleaned": made, "failed": failed}))
@@ -103,8 +113,23 @@ def batch(
         raise typer.Exit(1)
 
 
+def detect(context: typer.Context, image: Image, others: Set = None, as_json: AsJson = False) -> None:
+    """Show the lines of text in a picture: how sure each is, and its corners as --region takes them."""
+    chosen = cast("TextOptions", parameters.parse(others, TextOptions))
+    target: Target = context.obj
+    with target.client() as client:
+        lines = client.detect_text(image, **chosen)
+    if as_json:
+        typer.echo(json.dumps([asdict(line) for line in lines]))
+        return
+    for line in lines:
+        out().print(f"{line.score:.2f}  {' '.join(f'{x:g},{y:g}' for x, y in line.points)}", soft_wrap=True)
+    if not lines:
+        err().print("No text was found.")
+
+
 async def _clean_all(
-    target: Target, todo: dict[Path, tuple[Path, list[RegionInput] | None]], options: Options
+    target: Target, todo: dict[Path, tuple[Path, list[RegionInput] | None]], options: WorkOptions
 ) -> dict[str, str]:
     """What failed, by name."""
     failed: dict[str, str] = {}
@@ -138,17 +163,15 @@ def _options(
     output_format: Literal["png", "jpeg", "webp"] | None,
     quality: int | None,
     mask_mode: Literal["box", "strokes", "auto"] | None,
-) -> Options:
-    chosen = Options()
-    if model is not None:
-        chosen["model"] = model
-    if output_format is not None:
-        chosen["output_format"] = output_format
-    if quality is not None:
-        chosen["quality"] = quality
-    if mask_mode is not None:
-        chosen["mask_mode"] = mask_mode
-    return chosen
+    others: list[str] | None,
+    finds_text: bool,
+) -> WorkOptions:
+    """Raises ``typer.BadParameter``; what says which text counts is for calls that find it."""
+    named = {"model": model, "output_format": output_format, "quality": quality, "mask_mode": mask_mode}
+    given = parameters.parse(others, WorkOptions if finds_text else Options) | {
+        name: value for name, value in named.items() if value is not None
+    }
+    return cast("WorkOptions", given)
 
 
 def _format_of(path: Path | None) -> Literal["jpeg", "webp"] | None:

@@ -55,8 +55,30 @@ def test_remove(service: Service, image: Path) -> None:
     assert "found.png" in found.stdout
     told = run("remove", str(image), "-r", TYPED, "--mask-mode", "strokes", "--json", url=service.url).stdout
     assert json.loads(told)["model"] == "cv2"
+    run(
+        "remove",
+        str(image),
+        "-r",
+        TYPED,
+        "--set",
+        "output=mask",
+        "-o",
+        "mask-of-it.png",
+        url=service.url,
+        folder=image.parent,
+    )
+    assert set(np.unique(np.asarray(Image.open(image.with_name("mask-of-it.png"))))) == {0, 255}
     refused = run("remove", str(image), "-r", "9000,9000,5,5", url=service.url, wanted=1)
     assert refused.stderr.startswith("Error: regions[0]")
+
+
+def test_what_is_detected_can_be_removed_as_it_was_printed(service: Service, image: Path) -> None:
+    _, corners = run("detect", str(image), url=service.url).stdout.splitlines()[0].split("  ")
+    run("remove", str(image), "--region", corners, url=service.url)
+    changed = (np.asarray(Image.open(image.with_name("photo-clean.png"))) != PIXELS).any(axis=2)
+    assert changed.any()
+    told = json.loads(run("detect", str(image), "--json", "--set", "min_score=0.99999", url=service.url).stdout)
+    assert told == []
 
 
 def test_batch_goes_on_where_it_was(service: Service, image: Path) -> None:

@@ -18,7 +18,7 @@ import pytest
 from models.masks import regions_to_mask
 from tests.support.pictures import encoded, photo, with_text
 from tests.support.proxy import prefixed
-from tests.support.service import ROOT, Service
+from tests.support.service import ROOT, Service, free_port
 
 PIXELS, REGION = with_text(photo(640, 480))
 BOX = sdk.Rect(REGION.x, REGION.y, REGION.width, REGION.height)
@@ -131,6 +131,15 @@ def test_a_progress_bar(client: sdk.Client, capsys: pytest.CaptureFixture[str]) 
 def test_an_unknown_task_is_not_waited_for(client: sdk.Client) -> None:
     with pytest.raises(sdk.NotFound):
         next(iter(client.task("nobody-sent-this")))
+
+
+def test_all_messages_are_heard(client: sdk.Client) -> None:
+    task = client.submit(PIXELS, [BOX], model="fake")
+    for message in client.messages():
+        if message["type"] == "task_completed" and message["task_id"] == task.id:
+            break
+    with pytest.raises(sdk.ConnectionFailed), sdk.Client(f"http://127.0.0.1:{free_port()}") as nobody:
+        next(iter(nobody.messages()))
 
 
 def test_a_batch(client: sdk.Client, tmp_path: Path) -> None:

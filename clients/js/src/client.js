@@ -29,7 +29,15 @@ async function form(files, fields) {
   return made;
 }
 
-const regionsField = (regions) => JSON.stringify(regions.map(region));
+const areas = (given) => given && JSON.stringify(given.map(region));
+const TEXT = ["min_score", "min_height_px", "include", "exclude"];
+
+/** Options as form fields. Without regions the service finds the text itself; what would be ignored is refused. */
+function work(options, regions) {
+  const unused = regions ? TEXT.filter((name) => name in options) : [];
+  if (unused.length > 0) throw new TypeError(`${unused.join(", ")}: only for calls without regions, which find the text`);
+  return { ...options, include: areas(options.include), exclude: areas(options.exclude), regions: areas(regions) };
+}
 
 /** One service. `options`: apiKey, timeoutS, retries, fetch, WebSocket. */
 export class Client {
@@ -70,13 +78,13 @@ export class Client {
   /** The picture without what the regions hold; without regions, without the text that the service finds. */
   async removeText(image, regions, { signal, ...options } = {}) {
     const path = regions ? "api/v1/inpaint-regions" : "api/v1/remove-text";
-    const body = await form({ image }, { ...options, regions: regions && regionsField(regions) });
+    const body = await form({ image }, work(options, regions));
     return this.#transport.send({ method: "POST", path, body }, picture, signal);
   }
 
   /** The lines of text in a picture. */
-  async detectText(image, { signal } = {}) {
-    const call = { method: "POST", path: "api/v1/detect-text", body: await form({ image }, {}) };
+  async detectText(image, { signal, ...options } = {}) {
+    const call = { method: "POST", path: "api/v1/detect-text", body: await form({ image }, work(options)) };
     return (await this.#transport.send(call, json, signal)).lines;
   }
 
@@ -88,15 +96,15 @@ export class Client {
 
   /** The work is done, the figures come back, the picture does not. */
   async measure(image, regions, { signal, ...options } = {}) {
-    const body = await form({ image }, { ...options, regions: regionsField(regions) });
+    const body = await form({ image }, work(options, regions));
     const call = { method: "POST", path: "api/v1/inpaint-regions-json", body };
     return (await this.#transport.send(call, json, signal)).processing_stats;
   }
 
   /** Accepted when this resolves: the task ends, whatever dies. */
   async submit(image, regions, { taskId = newId(), callbackUrl, priority, signal, ...options } = {}) {
-    const fields = { ...options, task_id: taskId, callback_url: callbackUrl, priority };
-    const body = await form({ image }, { ...fields, regions: regions && regionsField(regions) });
+    const fields = { ...work(options, regions), task_id: taskId, callback_url: callbackUrl, priority };
+    const body = await form({ image }, fields);
     const path = regions ? "api/v1/inpaint-regions-async" : "api/v1/remove-text-async";
     const call = { method: "POST", path, body };
     const accepted = await this.#transport.send(call, json, signal);

@@ -26,10 +26,18 @@ export interface Options {
   prompt?: string;
   negative_prompt?: string;
 }
+/** Which of the lines that the service finds count; for calls without regions. */
+export interface TextOptions {
+  min_score?: number;
+  min_height_px?: number;
+  include?: RegionInput[];
+  exclude?: RegionInput[];
+}
+export interface WorkOptions extends Options, TextOptions {}
 export interface Abortable { signal?: AbortSignal }
 export interface Waiting extends Abortable { timeoutS?: number }
 export interface Watching extends Waiting { onUpdate?: (update: Update) => void }
-export interface SubmitOptions extends Options, Abortable {
+export interface SubmitOptions extends WorkOptions, Abortable {
   taskId?: string;
   callbackUrl?: string;
   priority?: number;
@@ -149,6 +157,10 @@ export class Picture {
   readonly processingTimeS: number | null;
   readonly notes: string;
   readonly requestId: string;
+  /** Of a diffusion model: with it the same request gives the same pixels. */
+  readonly seed: number | null;
+  /** Regions whose text is gone, of those that could be judged. */
+  readonly erased: [gone: number, judged: number] | null;
   bytes(): Promise<Uint8Array>;
   save(path: string | URL): Promise<string | URL>;
 }
@@ -159,10 +171,10 @@ export class Client {
   waitReady(timeoutS?: number): Promise<Health>;
   info(): Promise<Info>;
   queue(): Promise<Queue>;
-  removeText(image: ImageInput, regions?: RegionInput[] | null, options?: Options & Abortable): Promise<Picture>;
+  removeText(image: ImageInput, regions?: RegionInput[] | null, options?: WorkOptions & Abortable): Promise<Picture>;
   inpaint(image: ImageInput, mask: ImageInput, options?: Options & Abortable): Promise<Picture>;
   measure(image: ImageInput, regions: RegionInput[], options?: Options & Abortable): Promise<Record<string, unknown>>;
-  detectText(image: ImageInput, options?: Abortable): Promise<TextLine[]>;
+  detectText(image: ImageInput, options?: TextOptions & Abortable): Promise<TextLine[]>;
   submit(image: ImageInput, regions?: RegionInput[] | null, options?: SubmitOptions): Promise<Task>;
   task(taskId: string): Task;
   submitBatch(items: BatchItem[], options?: BatchOptions): Promise<Batch>;

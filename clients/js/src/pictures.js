@@ -22,6 +22,8 @@ export class Picture {
     this.processingTimeS = seconds === null ? null : Number(seconds);
     this.notes = headers.get("x-notes") ?? "";
     this.requestId = headers.get("x-request-id") ?? "";
+    this.seed = headers.has("x-seed") ? Number(headers.get("x-seed")) : null;
+    this.erased = headers.get("x-erased")?.split("/").map(Number) ?? null;
   }
 
   async bytes() {

@@ -33,7 +33,7 @@ async function serve(context, ...answers) {
   return { client: new sdk.Client(`http://127.0.0.1:${server.address().port}/prefix`, { retries: FAST }), bodies };
 }
 
-const picture = { headers: { "content-type": "image/png", "x-model": "cv2" }, body: "picture" };
+const picture = { headers: { "content-type": "image/png", "x-model": "cv2", "x-seed": "7", "x-erased": "1/2" }, body: "picture" };
 
 for (const [name, failure] of Object.entries({
   "a proxy's plain 404": { status: 404, body: "Path '/' not found." },
@@ -45,7 +45,7 @@ for (const [name, failure] of Object.entries({
   test(`${name} is overcome`, async (context) => {
     const { client } = await serve(context, failure, failure, picture);
     const got = await client.removeText(IMAGE, [REGION]);
-    assert.equal(got.model, "cv2");
+    assert.deepEqual([got.model, got.seed, got.erased], ["cv2", 7, [1, 2]]);
     assert.equal(Buffer.from(await got.bytes()).toString(), "picture");
   });
 }
@@ -76,6 +76,15 @@ test("a submission that is repeated keeps its id; sending a callback is not repe
   const other = await serve(context, "cut");
   await assert.rejects(other.client.task("t").redeliver(), sdk.ConnectionFailed);
   assert.equal(other.bodies.length, 1);
+});
+
+test("options for found text go as the service reads them, and not beside regions", async (context) => {
+  const { client, bodies } = await serve(context, { body: { lines: [] } });
+  assert.deepEqual(await client.detectText(IMAGE, { min_score: 0.8, include: [[1, 2, 3, 4]] }), []);
+  assert.match(bodies[0], /name="min_score"\r\n\r\n0\.8/);
+  assert.match(bodies[0], /name="include"\r\n\r\n\[\{"x":1,/);
+  await assert.rejects(client.removeText(IMAGE, [REGION], { min_score: 0.8 }), TypeError);
+  assert.equal(bodies.length, 1);
 });
 
 test("another service is recognised", async (context) => {

@@ -13,7 +13,7 @@ from iopaint_client import Polygon, Rect
 from typer import BadParameter
 from typer.testing import CliRunner, Result
 
-from cli import doctor, models_command, regions
+from cli import doctor, models_command, parameters, regions
 from cli.main import app
 from ingress.settings import Settings
 from models.weights import WeightsFile, WeightsStore
@@ -36,8 +36,57 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 def test_help_names_every_command() -> None:
     shown = run("--help").output
-    for name in ("serve", "remove", "batch", "tasks", "watch", "result", "cancel", "doctor", "models"):
+    for name in ("serve", "remove", "batch", "detect", "tasks", "watch", "result", "cancel", "doctor", "models"):
         assert name in shown
+    assert "--install-completion" in shown
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"), [("rem", {"remove"}), ("models f", {"fetch"}), ("remove --mask-m", {"--mask-mode"})]
+)
+def test_the_shell_completes_commands_and_options(typed: str, offered: set[str]) -> None:
+    words = f"iopaint-serve {typed}"
+    asked = {"_IOPAINT_SERVE_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    shown = CliRunner().invoke(app, [], prog_name="iopaint-serve", env=asked).output
+    assert set(shown.split()) == offered
+
+
+def test_any_parameter_of_the_service_can_be_typed() -> None:
+    typed = [
+        "sd_seed=7",
+        "sd_strength=0.5",
+        "prompt=a = b",
+        "output=mask",
+        'exclude=[{"points": [[0, 0], [1, 0], [0, 1]]}]',
+    ]
+    assert parameters.parse(typed) == {
+        "sd_seed": 7, "sd_strength": 0.5, "prompt": "a = b", "output": "mask",
+        "exclude": [{"points": [[0, 0], [1, 0], [0, 1]]}],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("sd_seed", "NAME=VALUE"),
+        ("seed=7", "sd_seed"),
+        ("sd_seed=many", "integer"),
+        ("output=gif", "'mask'"),
+        ("include=box", "JSON list"),
+        ("include={}", "JSON list"),
+    ],
+)
+def test_a_parameter_that_is_none_is_refused_in_words(typed: str, said: str) -> None:
+    with pytest.raises(BadParameter, match=said):
+        parameters.parse([typed])
+
+
+def test_what_says_which_text_counts_is_not_taken_where_regions_are_given(tmp_path: Path) -> None:
+    image = tmp_path / "a.png"
+    image.write_bytes(encoded(photo()))
+    result = run("remove", str(image), "--region", "1,2,3,4", "--set", "min_score=0.9")
+    assert result.exit_code == 2
+    assert "min_score" in result.output
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What the Python client does where no service is needed: repeats, errors, images, callbacks. The rest: tests/serve."""
 
+import dataclasses
 import email.utils
 import io
 import json
@@ -22,7 +23,7 @@ from deployments.errors import QueueFull
 from deployments.webhooks import WebhookSender, _fixed
 from ingress.app import create_app
 from ingress.errors import STATUS
-from ingress.schemas.requests import Parameters
+from ingress.schemas.requests import Parameters, TextFields
 from tests.support import sync_client
 from tests.support.fakes import config, services
 from tests.support.pictures import encoded, photo
@@ -190,7 +191,8 @@ def test_images_of_every_kind(tmp_path: Path) -> None:
         file_of("image", pixels.astype(float))
     with pytest.raises(TypeError, match="got int"):
         file_of("image", 7)  # type: ignore[arg-type]
-    got = sdk.Picture.from_answer(IMAGE, {"content-type": "image/png"})
+    got = sdk.Picture.from_answer(IMAGE, {"content-type": "image/png", "x-seed": "7", "x-erased": "1/2"})
+    assert (got.seed, got.erased) == (7, (1, 2))
     assert np.array_equal(got.to_numpy(), pixels)
     assert got.save(tmp_path / "out.png").read_bytes() == IMAGE
 
@@ -245,12 +247,58 @@ def test_the_blocking_client_is_made_from_the_awaited_one() -> None:
 
 def test_the_options_are_the_services_parameters() -> None:
     assert set(sdk.Options.__annotations__) == set(Parameters.model_fields) - {"image"}
+    assert set(sdk.TextOptions.__annotations__) == set(TextFields.model_fields)
 
 
-def test_the_javascript_clients_types_name_the_same_options() -> None:
-    types = (Path(__file__).parents[3] / "clients/js/src/index.d.ts").read_text()
-    (body,) = re.findall(r"export interface Options \{(.*?)\n\}", types, re.DOTALL)
-    assert set(re.findall(r"^  (\w+)\?:", body, re.MULTILINE)) == set(sdk.Options.__annotations__)
+TYPES = (Path(__file__).parents[3] / "clients/js/src/index.d.ts").read_text()
+
+
+def body_of(kind: str, name: str) -> str:
+    (body,) = re.findall(rf"^export {kind} {name}\b[^{{\n]*\{{(.*?)\n\}}", TYPES, re.DOTALL | re.MULTILINE)
+    return str(body)
+
+
+@pytest.mark.parametrize("name", ["Options", "TextOptions"])
+def test_the_javascript_clients_types_name_the_same_options(name: str) -> None:
+    assert set(re.findall(r"^  (\w+)\?:", body_of("interface", name), re.MULTILINE)) == set(
+        getattr(sdk, name).__annotations__
+    )
+
+
+@pytest.mark.parametrize("name", ["Client", "Task", "Batch"])
+def test_all_clients_have_the_same_calls(name: str) -> None:
+    """By the same names, each in its language's spelling; JavaScript has nothing to close."""
+    theirs = {_snake(call) for call in re.findall(r"^  (\w+)\(", body_of("class", name), re.MULTILINE)} - {
+        "constructor"
+    }
+    for kind in (getattr(sdk, name), getattr(sdk, f"Async{name}")):
+        assert {call for call in vars(kind) if not call.startswith("_")} - {"close"} == theirs
+
+
+@pytest.mark.parametrize("name", ["Picture", "Update"])
+def test_what_the_clients_tell_has_the_same_names(name: str) -> None:
+    kind = "class" if name == "Picture" else "interface"
+    theirs = {_snake(field) for field in re.findall(r"^  (?:readonly )?(\w+)\??:", body_of(kind, name), re.MULTILINE)}
+    ours = {field.name for field in dataclasses.fields(getattr(sdk, name))}
+    assert ours - theirs == ({"data"} if name == "Picture" else set())
+    assert theirs - ours == ({"blob"} if name == "Picture" else {"ended"})
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z])([A-Z])", lambda found: "_" + found[1].lower(), name)
+
+
+def test_options_for_found_text_go_as_the_service_reads_them_and_not_beside_regions() -> None:
+    one, seen = client(
+        httpx.Response(200, json={"lines": [{"points": [[0, 0], [9, 0], [9, 9], [0, 9]], "score": 0.9}]})
+    )
+    (line,) = one.detect_text(IMAGE, min_score=0.8, include=[REGION], exclude=[(1, 2, 3, 4)])
+    assert line.score == 0.9
+    body = seen[0].read().decode("latin-1")
+    for field in ('name="min_score"\r\n\r\n0.8', 'name="include"\r\n\r\n[{"x": 10', 'name="exclude"\r\n\r\n[{"x": 1'):
+        assert field in body
+    with pytest.raises(TypeError, match="min_score"):
+        one.remove_text(IMAGE, [REGION], min_score=0.8)
 
 
 def test_every_code_of_the_service_has_a_class() -> None:

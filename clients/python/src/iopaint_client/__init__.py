@@ -19,7 +19,7 @@ from iopaint_client.errors import (
     Unavailable,
     UnexpectedAnswer,
 )
-from iopaint_client.options import Options
+from iopaint_client.options import Options, TextOptions, WorkOptions
 from iopaint_client.pictures import ImageInput, Picture
 from iopaint_client.regions import Polygon, Rect, RegionInput
 from iopaint_client.retries import Retries
@@ -58,6 +58,7 @@ __all__ = [
     "TaskFailed",
     "TaskState",
     "TextLine",
+    "TextOptions",
     "TextRemovalClientError",
     "TimedOut",
     "TooLarge",
@@ -65,4 +66,5 @@ __all__ = [
     "Unavailable",
     "UnexpectedAnswer",
     "Update",
+    "WorkOptions",
 ]

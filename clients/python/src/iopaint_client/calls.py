@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 import httpx
 
 from iopaint_client import errors
-from iopaint_client.options import Options
+from iopaint_client.options import Options, TextOptions, WorkOptions
 from iopaint_client.pictures import ImageInput, Picture, file_of
 from iopaint_client.regions import RegionInput, to_wire
 from iopaint_client.retries import retry_after_s
@@ -70,16 +70,14 @@ def queue() -> Call[Queue]:
     return Call("GET", "api/v1/tasks", lambda r: Queue.from_wire(r.json()))
 
 
-def remove_text(image: ImageInput, regions: Iterable[RegionInput] | None, options: Options) -> Call[Picture]:
+def remove_text(image: ImageInput, regions: Iterable[RegionInput] | None, options: WorkOptions) -> Call[Picture]:
     path = "api/v1/remove-text" if regions is None else "api/v1/inpaint-regions"
-    return Call("POST", path, _picture, _form(options) | _regions(regions), {"image": file_of("image", image)})
+    return Call("POST", path, _picture, _form(options, regions), {"image": file_of("image", image)})
 
 
-def detect_text(image: ImageInput) -> Call[list[TextLine]]:
-    return Call(
-        "POST", "api/v1/detect-text", lambda r: [TextLine.from_wire(line) for line in r.json()["lines"]], {},
-        {"image": file_of("image", image)},
-    )  # fmt: skip
+def detect_text(image: ImageInput, options: TextOptions) -> Call[list[TextLine]]:
+    files = {"image": file_of("image", image)}
+    return Call("POST", "api/v1/detect-text", _lines, _form(options), files)
 
 
 def inpaint(image: ImageInput, mask: ImageInput, options: Options) -> Call[Picture]:
@@ -88,11 +86,9 @@ def inpaint(image: ImageInput, mask: ImageInput, options: Options) -> Call[Pictu
 
 
 def measure(image: ImageInput, regions: Iterable[RegionInput], options: Options) -> Call[Mapping[str, Any]]:
-    form = _form(options) | {"regions": json.dumps(to_wire(regions))}
-    return Call(
-        "POST", "api/v1/inpaint-regions-json", lambda r: dict(r.json()["processing_stats"]), form,
-        {"image": file_of("image", image)},
-    )  # fmt: skip
+    files = {"image": file_of("image", image)}
+    path = "api/v1/inpaint-regions-json"
+    return Call("POST", path, lambda r: dict(r.json()["processing_stats"]), _form(options, regions), files)
 
 
 def submit(
@@ -101,9 +97,9 @@ def submit(
     task_id: str | None,
     callback_url: str | None,
     priority: int,
-    options: Options,
+    options: WorkOptions,
 ) -> Call[str]:
-    form = _form(options) | _regions(regions) | {"task_id": task_id or uuid.uuid4().hex}
+    form = _form(options, regions) | {"task_id": task_id or uuid.uuid4().hex}
     form["priority"] = str(priority)
     if callback_url:
         form["callback_url"] = callback_url
@@ -171,13 +167,21 @@ def batch_zip(batch_id: str) -> Call[None]:
     return Call("GET", f"api/v1/batch-result/{batch_id}", lambda _: None)
 
 
-def _regions(regions: Iterable[RegionInput] | None) -> dict[str, str]:
-    """Without regions the service finds the text itself."""
-    return {} if regions is None else {"regions": json.dumps(to_wire(regions))}
+_AREAS = ("include", "exclude")
+_TEXT = frozenset(TextOptions.__annotations__)
 
 
-def _form(options: Options) -> dict[str, str]:
-    return {name: str(value) for name, value in options.items() if value is not None}
+def _form(options: Mapping[str, Any], regions: Iterable[RegionInput] | None = None) -> dict[str, str]:
+    """Without regions the service finds the text itself. Raises ``TypeError`` for what would be ignored."""
+    if regions is not None and (unused := _TEXT & options.keys()):
+        raise TypeError(f"{', '.join(sorted(unused))}: only for calls without regions, which find the text")
+    given = {name: value for name, value in options.items() if value is not None}
+    form = {name: json.dumps(to_wire(value)) if name in _AREAS else str(value) for name, value in given.items()}
+    return form if regions is None else form | {"regions": json.dumps(to_wire(regions))}
+
+
+def _lines(response: httpx.Response) -> list[TextLine]:
+    return [TextLine.from_wire(line) for line in response.json()["lines"]]
 
 
 def _picture(response: httpx.Response) -> Picture:

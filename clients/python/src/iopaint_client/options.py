@@ -1,6 +1,9 @@
 """The optional parameters of every call on an image, as keyword arguments."""
 
+from collections.abc import Sequence
 from typing import Literal, TypedDict
+
+from iopaint_client.regions import RegionInput
 
 
 class Options(TypedDict, total=False):
@@ -24,3 +27,16 @@ class Options(TypedDict, total=False):
     sd_sampler: str
     prompt: str
     negative_prompt: str
+
+
+class TextOptions(TypedDict, total=False):
+    """Which of the lines that the service finds count."""
+
+    min_score: float
+    min_height_px: float
+    include: Sequence[RegionInput]
+    exclude: Sequence[RegionInput]
+
+
+class WorkOptions(Options, TextOptions):
+    """Those of calls that take regions, or find the text: ``TextOptions`` are for calls without regions."""

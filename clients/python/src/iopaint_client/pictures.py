@@ -56,10 +56,15 @@ class Picture:
     notes: str
     """Where less or other than asked was done; else empty."""
     request_id: str
+    seed: int | None = None
+    """Of a diffusion model: with it the same request gives the same pixels."""
+    erased: tuple[int, int] | None = None
+    """Regions whose text is gone, of those that could be judged."""
 
     @classmethod
     def from_answer(cls, data: bytes, headers: Mapping[str, str]) -> "Picture":
-        seconds = headers.get("x-processing-time")
+        seconds, seed, erased = (headers.get(f"x-{name}") for name in ("processing-time", "seed", "erased"))
+        gone, _, judged = (erased or "").partition("/")
         return cls(
             data=data,
             media_type=headers.get("content-type", ""),
@@ -68,6 +73,8 @@ class Picture:
             processing_time_s=float(seconds) if seconds else None,
             notes=headers.get("x-notes", ""),
             request_id=headers.get("x-request-id", ""),
+            seed=int(seed) if seed else None,
+            erased=(int(gone), int(judged)) if judged else None,
         )
 
     def save(self, path: str | PathLike[str]) -> Path:

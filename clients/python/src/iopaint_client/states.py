@@ -28,6 +28,8 @@ class TaskState:
     queue_position: int | None
     error: str | None
     error_message: str | None
+    regions: tuple[Mapping[str, Any], ...]
+    """What was done to each region; empty until completed."""
     raw: Mapping[str, Any] = field(repr=False)
 
     @property
@@ -56,6 +58,7 @@ class TaskState:
             queue_position=body.get("queue_position"),
             error=body.get("error"),
             error_message=body["error_message"],
+            regions=tuple(body.get("regions") or ()),
             raw=body,
         )
 
@@ -84,6 +87,8 @@ class Update:
     current_region: int | None = None
     total_regions: int | None = None
     estimated_remaining_s: float | None = None
+    queue_position: int | None = None
+    """Tasks before it, while it waits; told when the task is looked at, not by each message."""
 
     @property
     def ended(self) -> bool:
@@ -93,7 +98,7 @@ class Update:
     def from_state(cls, state: TaskState) -> "Update":
         return cls(
             state.task_id, state.status, state.stage, state.progress, state.error_message or state.message,
-            state.current_region, state.total_regions, state.estimated_remaining_s,
+            state.current_region, state.total_regions, state.estimated_remaining_s, state.queue_position,
         )  # fmt: skip
 
 

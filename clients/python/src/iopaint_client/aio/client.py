@@ -1,7 +1,7 @@
 """The client."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self, Unpack
 
@@ -10,7 +10,7 @@ from iopaint_client.aio.platform import HttpTransport, in_thread, sleep
 from iopaint_client.aio.tasks import AsyncBatch, AsyncTask
 from iopaint_client.aio.transport import AsyncTransport
 from iopaint_client.errors import TimedOut
-from iopaint_client.options import Options
+from iopaint_client.options import Options, TextOptions, WorkOptions
 from iopaint_client.pictures import ImageInput, Picture
 from iopaint_client.regions import RegionInput
 from iopaint_client.retries import Retries
@@ -73,14 +73,14 @@ class AsyncClient:
     # --- now
 
     async def remove_text(
-        self, image: ImageInput, regions: Iterable[RegionInput] | None = None, **options: Unpack[Options]
+        self, image: ImageInput, regions: Iterable[RegionInput] | None = None, **options: Unpack[WorkOptions]
     ) -> Picture:
         """The picture without what the regions hold; without regions, without the text that the service finds."""
         return await self._transport.send(await in_thread(calls.remove_text, image, regions, options))
 
-    async def detect_text(self, image: ImageInput) -> list[TextLine]:
+    async def detect_text(self, image: ImageInput, **options: Unpack[TextOptions]) -> list[TextLine]:
         """The lines of text in a picture."""
-        return await self._transport.send(await in_thread(calls.detect_text, image))
+        return await self._transport.send(await in_thread(calls.detect_text, image, options))
 
     async def inpaint(self, image: ImageInput, mask: ImageInput, **options: Unpack[Options]) -> Picture:
         """The picture without what the mask marks white."""
@@ -102,7 +102,7 @@ class AsyncClient:
         task_id: str | None = None,
         callback_url: str | None = None,
         priority: int = 0,
-        **options: Unpack[Options],
+        **options: Unpack[WorkOptions],
     ) -> "AsyncTask":
         """Accepted when this returns: the task ends, whatever dies. Repeats find the task that was accepted first."""
         call = await in_thread(calls.submit, image, regions, task_id, callback_url, priority, options)
@@ -128,3 +128,8 @@ class AsyncClient:
 
     def batch(self, batch_id: str) -> "AsyncBatch":
         return AsyncBatch(self._transport, batch_id)
+
+    def messages(self) -> AsyncIterator[Mapping[str, Any]]:
+        """The service's messages about all tasks, as they come, until you stop. A connection that breaks is made again.
+        Raises ``Unauthorized``, ``ConnectionFailed`` where there is no service at first."""
+        return self._transport.listen()

@@ -2,13 +2,13 @@
 """The client."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self, Unpack
 
 from iopaint_client import calls
 from iopaint_client.errors import TimedOut
-from iopaint_client.options import Options
+from iopaint_client.options import Options, TextOptions, WorkOptions
 from iopaint_client.pictures import ImageInput, Picture
 from iopaint_client.regions import RegionInput
 from iopaint_client.retries import Retries
@@ -74,14 +74,14 @@ class Client:
     # --- now
 
     def remove_text(
-        self, image: ImageInput, regions: Iterable[RegionInput] | None = None, **options: Unpack[Options]
+        self, image: ImageInput, regions: Iterable[RegionInput] | None = None, **options: Unpack[WorkOptions]
     ) -> Picture:
         """The picture without what the regions hold; without regions, without the text that the service finds."""
         return self._transport.send(in_thread(calls.remove_text, image, regions, options))
 
-    def detect_text(self, image: ImageInput) -> list[TextLine]:
+    def detect_text(self, image: ImageInput, **options: Unpack[TextOptions]) -> list[TextLine]:
         """The lines of text in a picture."""
-        return self._transport.send(in_thread(calls.detect_text, image))
+        return self._transport.send(in_thread(calls.detect_text, image, options))
 
     def inpaint(self, image: ImageInput, mask: ImageInput, **options: Unpack[Options]) -> Picture:
         """The picture without what the mask marks white."""
@@ -103,7 +103,7 @@ class Client:
         task_id: str | None = None,
         callback_url: str | None = None,
         priority: int = 0,
-        **options: Unpack[Options],
+        **options: Unpack[WorkOptions],
     ) -> "Task":
         """Accepted when this returns: the task ends, whatever dies. Repeats find the task that was accepted first."""
         call = in_thread(calls.submit, image, regions, task_id, callback_url, priority, options)
@@ -129,3 +129,8 @@ class Client:
 
     def batch(self, batch_id: str) -> "Batch":
         return Batch(self._transport, batch_id)
+
+    def messages(self) -> Iterator[Mapping[str, Any]]:
+        """The service's messages about all tasks, as they come, until you stop. A connection that breaks is made again.
+        Raises ``Unauthorized``, ``ConnectionFailed`` where there is no service at first."""
+        return self._transport.listen()

@@ -1,17 +1,18 @@
 # Made from ../aio by scripts/sync_client: change it there.
 """What a client does with a call: sends, repeats, downloads, follows."""
 
+import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import httpx
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from iopaint_client import wire
 from iopaint_client.calls import Call
-from iopaint_client.errors import TimedOut
+from iopaint_client.errors import ConnectionFailed, TimedOut, Unauthorized
 from iopaint_client.retries import Retries
 from iopaint_client.states import Update
 from iopaint_client.story import Story, subscription, websocket_url
@@ -21,6 +22,8 @@ from iopaint_client.wire import left
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 _RECONNECT_S = 0.5
+_REFUSED = (4401, 4403)
+"""Close codes of the service: no valid key, an origin that is not allowed."""
 
 
 class Attempt(Protocol[T_co]):
@@ -118,4 +121,23 @@ class Transport:
             except (OSError, WebSocketException):  # TimeoutError is an OSError
                 if left(end, 1.0) == 0:
                     raise TimedOut(f"No end of {path.rpartition('/')[2]} after {timeout_s} s.") from None
+            sleep(_RECONNECT_S)
+
+    def listen(self) -> Iterator[Mapping[str, Any]]:
+        """Messages about all tasks, without end. Raises ``Unauthorized``, ``ConnectionFailed`` (the first time)."""
+        url = websocket_url(str(self._http.base_url), "progress")
+        heard = False
+        while True:
+            try:
+                with connect(url, additional_headers=self._headers, open_timeout=10.0) as socket:
+                    while True:
+                        message = json.loads(receive(socket, None))
+                        heard = True
+                        yield message
+            except ConnectionClosed as closed:
+                if closed.rcvd is not None and closed.rcvd.code in _REFUSED:
+                    raise Unauthorized(closed.rcvd.reason, "unauthorized", 401) from None
+            except (OSError, WebSocketException) as error:
+                if not heard:
+                    raise ConnectionFailed(f"{url} cannot be reached: {error}.") from error
             sleep(_RECONNECT_S)
