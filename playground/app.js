@@ -28,7 +28,8 @@ const tasks = new TasksView({
 });
 
 const say = (sentence) => ($("status").textContent = sentence);
-const showError = (error) => ($("error").textContent = error.message);
+const inWords = (error) => (error instanceof Unauthorized ? text($("key").value ? "keyWrong" : "keyNeeded") : error.message);
+const showError = (error) => ($("error").textContent = inWords(error));
 const code = () => showCode(BASE, file, editor);
 
 // --- the service
@@ -54,7 +55,7 @@ async function describeService() {
   } catch (error) {
     info = null;
     state = "bad";
-    sentence = error instanceof Unauthorized ? text("keyNeeded") : `${text("unreachable")}: ${error.message}`;
+    sentence = error instanceof Unauthorized ? inWords(error) : `${text("unreachable")}: ${error.message}`;
     $("key-field").classList.toggle("needed", error instanceof Unauthorized);
   }
   if (info) $("key-field").classList.remove("needed");
@@ -166,11 +167,13 @@ function setRunning(on) {
   }
 }
 
+/** The bar moves with each update; what a screen reader reads out changes with each ten percent. */
 function showUpdate(update) {
   $("progress").value = update.progress;
   const waiting = update.status === "pending" && update.queuePosition !== null;
   const status = waiting ? text("queued", { number: update.queuePosition }) : stateName(update.status);
-  say(text("taskProgress", { status, progress: Math.round(update.progress) }));
+  const sentence = text("taskProgress", { status, progress: 10 * Math.floor(update.progress / 10) });
+  if (sentence !== $("status").textContent) say(sentence);
 }
 
 function optionsChanged() {

@@ -56,6 +56,11 @@ const TEXTS = {
   strategy: ["Large images", "大图处理", "大きな画像"],
   key: ["API key", "API 密钥", "API キー"],
   keyNeeded: ["This service asks for an API key.", "此服务需要 API 密钥。", "このサービスには API キーが必要です。"],
+  keyWrong: [
+    "The service does not know this API key. Check it, and enter it again.",
+    "服务不认识此 API 密钥。请检查后重新输入。",
+    "この API キーは登録されていません。確認して入力し直してください。",
+  ],
   steps: ["Steps", "步数", "ステップ数"],
   prompt: ["What shall be there", "希望出现的内容", "描いてほしいもの"],
   negativePrompt: ["What shall not", "不希望出现的内容", "描いてほしくないもの"],

@@ -66,6 +66,11 @@ def test_compose_has_the_originals_shape() -> None:
     assert service["read_only"]
     assert service["tmpfs"] == ["/tmp:mode=1777"]
     assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    # The other one of ours is the same, but for what is written anew there.
+    gpu = config["services"]["iopaint-gpu"]
+    for name in ("read_only", "tmpfs", "cap_drop", "security_opt"):
+        assert gpu[name] == service[name]
 
 
 def test_the_originals_files_are_kept_as_they_were() -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.architecture.test_structure import unknown_keys
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "kuberay"
 SCHEMAS = Path(__file__).parent / "schemas"
+MODEL_DIR = re.findall(r"MODEL_DIR=(\S+)", (ROOT / "Dockerfile").read_text())[0]
 OVERLAYS = ["cpu", "gpu"]
 needs_kubectl = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl, which renders, is not installed")
 Manifest = dict[str, Any]
@@ -107,6 +109,28 @@ def test_the_application_is_the_one_of_serve_config() -> None:
             for bound in ("min_replicas", "max_replicas"):
                 deployment["autoscaling_config"].pop(bound)
     assert theirs == ours
+
+
+def pods_as_written() -> list[Manifest]:
+    base = yaml.safe_load((FOLDER / "base" / "rayservice.yaml").read_text())["spec"]["rayClusterConfig"]
+    (gpu,) = yaml.safe_load((FOLDER / "overlays" / "gpu" / "workers.yaml").read_text())
+    groups = [base["headGroupSpec"], *base["workerGroupSpecs"], gpu["value"]]
+    return [group["template"]["spec"] for group in groups]
+
+
+def test_every_pod_is_an_ordinary_user_who_writes_to_two_folders_only() -> None:
+    """As compose.yaml's container, with which ``scripts/rehearse_image`` sees that it works."""
+    assert len(pods_as_written()) == 3
+    for pod in pods_as_written():
+        user = pod["securityContext"]
+        assert (user["runAsNonRoot"], user["runAsUser"]) == (True, 1000)
+        (container,) = pod["containers"]
+        rights = container["securityContext"]
+        assert rights["readOnlyRootFilesystem"]
+        assert (rights["allowPrivilegeEscalation"], rights["capabilities"]) == (False, {"drop": ["ALL"]})
+        written = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+        assert set(written.values()) == {"/tmp", MODEL_DIR}
+        assert written.keys() == {volume["name"] for volume in pod["volumes"] if volume["emptyDir"] == {}}
 
 
 @needs_kubectl

@@ -4,6 +4,8 @@ import ast
 import re
 from pathlib import Path
 
+from ingress.schemas.responses import LimitsBody
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "security.md").read_text()
 
@@ -18,5 +20,11 @@ def test_every_named_test_exists() -> None:
 
 
 def test_every_promise_names_a_test() -> None:
-    rows = [line for line in PAGE.splitlines() if line.startswith("| ")][2:]
+    rows = [line for line in PAGE.splitlines() if line.startswith("| ") and not line.startswith(("| ---", "| Limit"))]
+    assert rows.pop(0).startswith("| Promise")
     assert all("::" in row for row in rows)
+
+
+def test_every_limit_that_info_states_is_on_the_page_with_its_test() -> None:
+    named = re.findall(r"^\| `(\w+)` \| .*`tests/[\w/]+\.py::\w+`", PAGE, re.MULTILINE)
+    assert sorted(named) == sorted(LimitsBody.model_fields)

@@ -10,12 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import grpc  # type: ignore[import-untyped]
+import iopaint_client as sdk
 import numpy as np
 import pytest
 import requests
 import websockets
+from playwright.sync_api import expect
 from websockets.sync.client import connect
 
+from tests.serve.browser.conftest import Visit
+from tests.serve.browser.steps import SAMPLE, drag, result_of, seen_progress, watch_progress
+from tests.support.chromium import chromium
 from tests.support.pictures import b64, encoded, photo
 from tests.support.service import Service, running
 from tests.support.sockets import is_loopback, listening
@@ -82,6 +87,17 @@ def test_keys(service: Service) -> None:
     for asset in re.findall(r'(?:src|href)="([^":]+\.(?:js|css))"', page):
         url = requests.compat.urljoin(f"{service.url}/playground/", asset)
         assert requests.get(url, timeout=10).status_code == 200, url
+
+
+def test_the_python_client_with_keys(service: Service) -> None:
+    for key in (None, "wrong"):
+        with sdk.Client(service.url, api_key=key) as client:
+            for ask in (client.queue, lambda: next(iter(client.messages()))):
+                with pytest.raises(sdk.Unauthorized):
+                    ask()
+    with sdk.Client(service.url, api_key=KEY) as client:
+        assert client.submit(photo(320, 240), [(40, 60, 120, 30)], model="fake").result().model == "fake"
+        assert next(iter(client.messages()))["type"] == "connection_established"
 
 
 def test_a_task_and_a_batch_of_one_key(service: Service) -> None:
@@ -180,6 +196,39 @@ def test_only_the_service_can_be_reached_from_outside(service: Service) -> None:
         with grpc.insecure_channel(f"127.0.0.1:{other}") as channel, pytest.raises(grpc.RpcError) as refused:
             channel.unary_unary("/ray.serve.ASGIService/HandleRequest")(b"", timeout=10)
         assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_the_playground_with_keys(service: Service, tmp_path: Path) -> None:
+    """In a real browser: none, a wrong one, then the right one; a task is followed, and its picture seen."""
+    with chromium() as browser:
+        visit = Visit(browser.new_context(locale="en-US").new_page(), service.url)
+        page, health = visit.page, visit.page.locator("#health")
+        page.goto(service.url + "/playground")
+        expect(health).to_contain_text("asks for an API key")
+        page.get_by_role("button", name="use the sample").click()
+        for key, told in (("wrong", "does not know this API key"), (KEY, "is ready")):
+            page.get_by_label("API key").fill(key)
+            page.get_by_label("API key").press("Enter")
+            expect(health).to_contain_text(told)
+            if key == "wrong":
+                page.get_by_role("button", name="Remove all text").click()
+                expect(page.get_by_role("alert")).to_contain_text(told)
+        page.locator("#canvas").scroll_into_view_if_needed()
+        drag(page, (50, 55), (400, 115))
+        drag(page, (420, 300), (500, 380))
+        page.get_by_label("Model").select_option("fake")
+        page.get_by_role("radio", name="As a task").check()
+        watch_progress(page)
+        page.get_by_role("button", name="Remove", exact=True).click()
+        expect(page.locator("#status")).to_contain_text("Done by fake", timeout=30_000)
+        assert len(set(seen_progress(page))) >= 3
+        expect(page.locator("#tasks tr").first).to_contain_text("completed")  # by the socket that hears of all tasks
+        expect(page.locator("#figures")).to_contain_text(re.compile(r"completed\s*[1-9]"))
+        assert any("/ws/progress/" in url and f"api_key={KEY}" in url for url in visit.requests)
+        assert result_of(page, tmp_path).size == SAMPLE
+        expect(page.locator("#code")).to_contain_text("$API_KEY")
+        expect(page.locator("#code")).not_to_contain_text(KEY)
+        page.screenshot(path=tmp_path / "playground-with-keys.png", full_page=True)
 
 
 def test_no_key_and_no_picture_is_in_any_log(service: Service) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
+from models.geometry import Rect
 from tests.support.pictures import photo
 
 WIDTH, HEIGHT = 48, 32
@@ -202,3 +203,58 @@ def _save(image: Image.Image, kind: str, **options: object) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
+
+
+HOLE = Rect(8, 4, 6, 5)
+"""What is removed from each."""
+
+
+def hole_of(kind: Kind) -> Rect:
+    return {"1 x 1": Rect(0, 0, 1, 1), "1 x 20000": Rect(0, 100, 1, 50)}.get(kind.name, HOLE)
+
+
+def pixels_of(data: bytes) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """By OpenCV, which is not what wrote 8 bits; gray with alpha by Pillow and by hand, which OpenCV does not read."""
+    opened = Image.open(io.BytesIO(data))
+    if data[24] == 16 and data[25] == 4:
+        return _gray_alpha(data)
+    if opened.mode == "LA":
+        return np.asarray(opened)
+    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert found is not None
+    whole: NDArray[np.uint8] | NDArray[np.uint16]
+    whole = found.astype(np.uint16) if data[24] == 16 else found.astype(np.uint8)
+    if whole.ndim == 2:
+        return whole[:, :, np.newaxis]
+    return whole[:, :, [2, 1, 0, *range(3, whole.shape[2])]]
+
+
+def _gray_alpha(data: bytes) -> NDArray[np.uint16]:
+    width, height = struct.unpack(">II", data[16:24])
+    at, packed = 8, b""
+    while at < len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        packed += data[at + 8 : at + 8 + length] if data[at + 4 : at + 8] == b"IDAT" else b""
+        at += 12 + length
+    rows = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(height, -1)
+    assert not rows[:, 0].any(), "filters are not undone here"
+    return rows[:, 1:].copy().view(">u2").astype(np.uint16).reshape(height, width, 2)
+
+
+def says(data: bytes) -> str:
+    depth, colour = data[24], {0: "gray", 2: "RGB", 4: "gray with alpha", 6: "RGBA"}[data[25]]
+    return f"{colour}, {depth} bits"
+
+
+def compare(kind: Kind, answer: bytes) -> None:
+    """Every pixel outside the hole is as it was sent; those inside are new."""
+    found = pixels_of(answer)
+    if kind.pixels is None:
+        return
+    assert (found.dtype, found.shape) == (kind.pixels.dtype, kind.pixels.shape)
+    hole = hole_of(kind)
+    outside = np.ones(found.shape[:2], bool)
+    outside[int(hole.y) : int(hole.y + hole.height), int(hole.x) : int(hole.x + hole.width)] = False
+    assert np.array_equal(found[outside], kind.pixels[outside])
+    if outside.any() and not kind.name.startswith("black"):
+        assert not np.array_equal(found[~outside], kind.pixels[~outside]), "nothing was removed"

@@ -1,25 +1,18 @@
 """A real Chromium, for this folder only, in front of the real service that the folder above shares."""
 
-import subprocess
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from tests.support.service import ROOT, Service
-
-_ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
+from tests.support.chromium import chromium
+from tests.support.service import Service
 
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    found = subprocess.run([ROOT / "scripts" / "setup_browser"], stdout=subprocess.PIPE, text=True, check=True)
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=found.stdout.strip(), args=_ARGUMENTS)
+    with chromium() as made:
         yield made
-        made.close()
 
 
 class Visit:

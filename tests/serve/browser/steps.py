@@ -50,3 +50,20 @@ def darkest_channel(picture: Image.Image) -> NDArray[np.uint8]:
 
 def shown(page: Page, name: str) -> Image.Image:
     return Image.open(io.BytesIO(page.locator(name).screenshot()))
+
+
+def watch_progress(page: Page) -> None:
+    """From now on, whatever the bar shows is kept for ``seen_progress``."""
+    page.evaluate(
+        """() => {
+          const bar = document.getElementById("progress");
+          window.seen = [];
+          new MutationObserver(() => bar.hidden || window.seen.push(bar.value)).observe(bar, { attributes: true });
+        }"""
+    )
+
+
+def seen_progress(page: Page) -> list[float]:
+    seen: list[float] = page.evaluate("window.seen")
+    assert seen == sorted(seen)
+    return seen

@@ -1,27 +1,19 @@
-"""The page anywhere: its code runs, it asks nobody else, behind a prefix, with keys."""
+"""The page anywhere: its code runs, it asks nobody else, behind a prefix. With keys: tests/starts/test_edge.py."""
 
-import contextlib
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-import uvicorn
-from fastapi import FastAPI
 from PIL import Image
 from playwright.sync_api import Browser, expect
 
-from ingress.app import create_app
 from tests.serve.browser.conftest import Visit
 from tests.serve.browser.steps import SAMPLE, drag, with_sample
-from tests.support.fakes import config, services
 from tests.support.pictures import encoded, photo
 from tests.support.proxy import prefixed
-from tests.support.service import ROOT, Service, free_port
+from tests.support.service import ROOT, Service
 
 
 @pytest.mark.parametrize("as_task", [False, True])
@@ -99,45 +91,3 @@ def test_a_brushed_mask_as_a_task_by_curl(visit: Visit, tmp_path: Path) -> None:
     assert run.returncode == 0, code + run.stderr
     with Image.open(tmp_path / "clean.png") as made:
         assert made.size == SAMPLE
-
-
-@contextlib.contextmanager
-def served(app: FastAPI) -> Iterator[str]:
-    port = free_port()
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            time.sleep(0.02)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = server.force_exit = True
-        thread.join()
-
-
-def test_a_service_with_keys(browser: Browser) -> None:
-    """The real application, which refuses, and then does not."""
-    app = create_app(services()[0], config(api_keys="key-one"))
-    with served(app) as url:
-        page = browser.new_context(locale="en-US").new_page()
-        page.goto(url + "/playground")
-        expect(page.locator("#health")).to_contain_text("asks for an API key")
-        page.get_by_label("API key").fill("key-one")
-        page.get_by_label("API key").press("Tab")
-        expect(page.locator("#health")).to_contain_text("is ready")
-        expect(page.locator("#figures")).to_contain_text("waiting")
-        page.context.close()
-
-
-def test_an_api_key_goes_with_every_request(visit: Visit) -> None:
-    page = visit.open()
-    sent: list[str] = []
-    page.on("request", lambda request: sent.append(request.headers.get("authorization", "")))
-    page.get_by_label("API key").fill("key-of-this-test")
-    page.get_by_label("API key").press("Tab")
-    page.wait_for_timeout(500)
-    assert "Bearer key-of-this-test" in sent
-    assert any("api_key=key-of-this-test" in url for url in visit.requests if url.startswith("ws"))
-    expect(page.locator("#code")).not_to_contain_text("key-of-this-test")
-    expect(page.locator("#code")).to_contain_text("$API_KEY")

@@ -1,5 +1,6 @@
 """The page for everyone: keyboard, touch, languages, screen readers, light and dark."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -94,12 +95,66 @@ def test_what_a_screen_reader_is_told(visit: Visit) -> None:
         '- region "Tasks and queue"', "- status: Done by cv2", "- alert",
     ):  # fmt: skip
         assert line in tree, f"{line}\n{tree}"
-    nameless = page.evaluate(
-        """() => [...document.querySelectorAll("button, input, select, a, canvas, img, progress")].filter(
-          (one) => one.checkVisibility() && !(one.ariaLabel || one.alt || one.textContent.trim() ||
-            one.labels?.[0]?.textContent.trim())).map((one) => one.outerHTML)"""
+
+
+_ROLES = (
+    "button|link|textbox|combobox|option|slider|radio|radiogroup|tab|heading|img|region|application|spinbutton"
+    "|progressbar|navigation|tablist|columnheader"
+)
+_NAMED = re.compile(rf'^ *- ({_ROLES})(?: "(.*?)")?(?: \[|:|$)', re.MULTILINE)
+_THE_SAME_EVERYWHERE = re.compile(
+    r"English|curl|Python|JavaScript|png|jpeg|webp|Auto|Original|Crop|Resize|cv2|fake|x|y", re.IGNORECASE
+)
+
+
+@pytest.mark.parametrize("language", ["en", "zh", "ja"])
+def test_every_control_has_a_name_in_the_language_of_the_page(visit: Visit, language: str) -> None:
+    page = visit.open()
+    page.locator("#language").select_option(language)
+    page.locator("#sample").click()
+    expect(page.locator("#canvas")).to_be_visible()
+    page.locator("#canvas").scroll_into_view_if_needed()
+    drag(page, (50, 55), (400, 115))
+    for folded in page.locator("summary").all():
+        folded.click()
+    page.locator("input[name=tool][value=brush]").check()
+    page.locator("#run").click()
+    expect(page.locator("#result")).to_be_visible()
+    tree = page.locator("body").aria_snapshot()
+    print(tree)
+    found = _NAMED.findall(tree)
+    assert {role for role, _ in found} >= {"button", "link", "textbox", "combobox", "slider", "radio", "tab", "img"}
+    for role, name in found:
+        assert name, f"a nameless {role}\n{tree}"
+        if not _THE_SAME_EVERYWHERE.fullmatch(name):
+            assert bool(re.search(r"[\u3040-\u30ff\u4e00-\u9fff]", name)) == (
+                language != "en" or name in ("中文", "日本語")
+            ), name
+    for landmark in ("- banner", "- main", "- navigation", "- status", "- alert"):
+        assert landmark in tree, landmark
+
+
+def test_progress_is_read_out_and_not_too_often(visit: Visit) -> None:
+    page = with_sample(visit)
+    for corner in ((50, 55), (420, 300), (50, 300), (420, 55)):
+        drag(page, corner, (corner[0] + 60, corner[1] + 50))
+    page.get_by_label("Model").select_option("fake")
+    page.get_by_role("radio", name="As a task").check()
+    page.evaluate(
+        """() => {
+          const status = document.getElementById("status");
+          window.read = [];
+          new MutationObserver(() => window.read.push(status.textContent)).observe(status, { childList: true });
+        }"""
     )
-    assert nameless == []
+    page.get_by_role("button", name="Remove", exact=True).click()
+    expect(page.locator("#status")).to_contain_text("Done by fake", timeout=20_000)
+    told = page.evaluate("window.read")
+    steps = [text for text in told if re.fullmatch(r".+, \d+0? %", text)]
+    assert len(set(steps)) >= 3, told
+    assert len(steps) == len(set(steps)), "the same is read out again and again"
+    assert all(text.endswith("0 %") for text in steps)
+    assert page.locator("#status").get_attribute("aria-live") == "polite"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -8,7 +8,16 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.serve.browser.conftest import Visit
-from tests.serve.browser.steps import SAMPLE, darkest_channel, drag, result_of, shown, with_sample
+from tests.serve.browser.steps import (
+    SAMPLE,
+    darkest_channel,
+    drag,
+    result_of,
+    seen_progress,
+    shown,
+    watch_progress,
+    with_sample,
+)
 from tests.support.pictures import encoded, photo
 
 
@@ -54,18 +63,10 @@ def test_a_task_with_live_progress(visit: Visit) -> None:
     drag(page, (420, 300), (500, 380))
     page.get_by_label("Model").select_option("fake")
     page.get_by_role("radio", name="As a task").check()
-    page.evaluate(
-        """() => {
-          const bar = document.getElementById("progress");
-          window.seen = [];
-          new MutationObserver(() => bar.hidden || window.seen.push(bar.value)).observe(bar, { attributes: true });
-        }"""
-    )
+    watch_progress(page)
     page.get_by_role("button", name="Remove", exact=True).click()
     expect(page.locator("#status")).to_contain_text("Done by fake", timeout=20_000)
-    seen = page.evaluate("window.seen")
-    assert seen == sorted(seen)
-    assert len(set(seen)) >= 4, seen
+    assert len(set(seen_progress(page))) >= 4
     row = page.locator("#tasks tr").first
     expect(row).to_contain_text("completed")
     expect(row).to_contain_text("100 %")

@@ -2,13 +2,10 @@
 
 import io
 import os
-import struct
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
 from models import codec
@@ -17,13 +14,24 @@ from models.errors import TextRemovalError
 from models.geometry import Rect
 from models.job import InpaintJob, JobResult, OutputOptions
 from models.pipeline import process
-from tests.support.odd_images import Kind, deep_photo, deep_png, kinds, refused, srgb_profile
+from tests.support.odd_images import (
+    HOLE,
+    Kind,
+    compare,
+    deep_photo,
+    deep_png,
+    hole_of,
+    kinds,
+    pixels_of,
+    refused,
+    says,
+    srgb_profile,
+)
 
 PAGE = Path(__file__).parents[3] / "docs" / "images.md"
 BEGIN, END = "<!-- table: begin -->\n", "<!-- table: end -->\n"
 # Pillow's word on the damaged EXIF that is sent here on purpose.
 pytestmark = pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")
-HOLE = Rect(8, 4, 6, 5)
 
 
 def run(data: bytes, output: OutputOptions | None = None, hole: Rect = HOLE) -> JobResult:
@@ -34,59 +42,9 @@ def run(data: bytes, output: OutputOptions | None = None, hole: Rect = HOLE) -> 
     )  # fmt: skip
 
 
-def hole_of(kind: Kind) -> Rect:
-    return {"1 x 1": Rect(0, 0, 1, 1), "1 x 20000": Rect(0, 100, 1, 50)}.get(kind.name, HOLE)
-
-
-def pixels_of(data: bytes) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """By OpenCV, which is not what wrote 8 bits; gray with alpha by Pillow and by hand, which OpenCV does not read."""
-    opened = Image.open(io.BytesIO(data))
-    if data[24] == 16 and data[25] == 4:
-        return _gray_alpha(data)
-    if opened.mode == "LA":
-        return np.asarray(opened)
-    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    assert found is not None
-    whole: NDArray[np.uint8] | NDArray[np.uint16]
-    whole = found.astype(np.uint16) if data[24] == 16 else found.astype(np.uint8)
-    if whole.ndim == 2:
-        return whole[:, :, np.newaxis]
-    return whole[:, :, [2, 1, 0, *range(3, whole.shape[2])]]
-
-
-def _gray_alpha(data: bytes) -> NDArray[np.uint16]:
-    import zlib
-
-    width, height = struct.unpack(">II", data[16:24])
-    at, packed = 8, b""
-    while at < len(data):
-        length = int.from_bytes(data[at : at + 4], "big")
-        packed += data[at + 8 : at + 8 + length] if data[at + 4 : at + 8] == b"IDAT" else b""
-        at += 12 + length
-    rows = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(height, -1)
-    assert not rows[:, 0].any(), "filters are not undone here"
-    return rows[:, 1:].copy().view(">u2").astype(np.uint16).reshape(height, width, 2)
-
-
-def says(data: bytes) -> str:
-    depth, colour = data[24], {0: "gray", 2: "RGB", 4: "gray with alpha", 6: "RGBA"}[data[25]]
-    return f"{colour}, {depth} bits"
-
-
 @pytest.mark.parametrize("kind", kinds(), ids=lambda kind: kind.name)
 def test_what_is_outside_the_mask_comes_back_as_it_was(kind: Kind) -> None:
-    hole = hole_of(kind)
-    result = run(kind.data, hole=hole)
-    found = pixels_of(result.data)
-    if kind.pixels is None:
-        return
-    assert found.dtype == kind.pixels.dtype
-    assert found.shape == kind.pixels.shape
-    outside = np.ones(found.shape[:2], bool)
-    outside[int(hole.y) : int(hole.y + hole.height), int(hole.x) : int(hole.x + hole.width)] = False
-    assert np.array_equal(found[outside], kind.pixels[outside])
-    if outside.any() and not kind.name.startswith("black"):
-        assert not np.array_equal(found[~outside], kind.pixels[~outside]), "nothing was removed"
+    compare(kind, run(kind.data, hole=hole_of(kind)).data)
 
 
 def table() -> str:
