@@ -109,25 +109,27 @@ def audit(url: str) -> tuple[int, str]:
 @pytest.mark.parametrize(
     ("holes", "status", "said"),
     [
-        ({}, 0, "0 known holes"),
-        ({"aiohttp": ("GHSA-x", "99.1")}, 1, "to 99.1 in constraints.txt"),
-        ({"transformers": ("GHSA-y", "99.2"), "aiohttp": ("GHSA-z", "")}, 0, "2 new, 0 of them to be mended here"),
-        ({"transformers": ("PYSEC-2025-40", "99.2")}, 0, "accepted: transformers"),
+        ({"aiohttp": ("GHSA-x", "99.1")}, 1, ["raise aiohttp from", "to 99.1 in constraints.txt"]),
+        (
+            {"transformers": ("PYSEC-2025-40", "99.2"), "diffusers": ("GHSA-y", "99.2"), "aiohttp": ("GHSA-z", "")},
+            0,
+            ["accepted: transformers", "IOPaint 1.6.0 needs diffusers", "nobody has mended it", "2 new, 0 of them"],
+        ),
     ],
 )
-def test_with_a_service_of_advisories(holes: dict[str, tuple[str, str]], status: int, said: str) -> None:
+def test_with_a_service_of_advisories(holes: dict[str, tuple[str, str]], status: int, said: list[str]) -> None:
     """The real pip-audit, which asks a service in OSV's format about all that is pinned."""
     with advisories(holes) as url:
         ended, told = audit(url)
     assert ended == status, told
-    assert said in told.replace("\n", " ")
+    for words in said:
+        assert words in told.replace("\n", " "), told
     assert "NOT AUDITED" not in told
 
 
 def test_without_advisories_it_says_so_and_is_no_failure() -> None:
-    for breaks_at in ("pillow", "aiohttp"):
-        with advisories({}, breaks_at) as url:
-            status, told = audit(url)
-        assert (status, told.split(":")[0]) == (0, "NOT AUDITED")
+    with advisories({}, breaks_at="aiohttp") as url:
+        status, told = audit(url)
+    assert (status, told.split(":")[0]) == (0, "NOT AUDITED")
     status, told = audit(f"http://127.0.0.1:{free_port()}/v1/query")
     assert (status, told.split(":")[0]) == (0, "NOT AUDITED")
