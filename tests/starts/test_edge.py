@@ -225,7 +225,8 @@ def test_the_playground_with_keys(service: Service, tmp_path: Path) -> None:
         expect(page.locator("#tasks tr").first).to_contain_text("completed")  # by the socket that hears of all tasks
         expect(page.locator("#figures")).to_contain_text(re.compile(r"completed\s*[1-9]"))
         assert any("/ws/progress/" in url and f"api_key={KEY}" in url for url in visit.requests)
-        assert result_of(page, tmp_path).size == SAMPLE
+        with result_of(page, tmp_path) as picture:
+            assert picture.size == SAMPLE
         expect(page.locator("#code")).to_contain_text("$API_KEY")
         expect(page.locator("#code")).not_to_contain_text(KEY)
         page.screenshot(path=tmp_path / "playground-with-keys.png", full_page=True)
