@@ -29,7 +29,7 @@ from drills.traffic import request_body
 from tests.support.nodes import RayFolder, ray_port
 from tests.support.pictures import encoded, photo
 from tests.support.prometheus import Prometheus, watching
-from tests.support.service import ROOT, free_port
+from tests.support.service import ROOT, Service, free_port
 
 _UNIT_S = 0.1
 """Four units to a picture: 0.4 s."""
@@ -137,8 +137,7 @@ class Cluster:
         raise TimeoutError(f"{replicas} replicas did not come up: {seen}")
 
     def close(self) -> None:
-        self._process.terminate()
-        self._process.wait(90)
+        Service(self.url, self._process, self._folder / "ray.log").kill_node()  # in order it would take half a minute
         self._log.close()
         self._ray.remove()
 

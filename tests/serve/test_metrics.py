@@ -29,16 +29,26 @@ def total(series: Series, name: str, **labels: str) -> float:
     return sum(value for has, value in series.get(name, []) if labels.items() <= has.items())
 
 
-def until(service: Service, name: str, at_least: float, **labels: str) -> Iterator[Series]:
+def growth(before: Series, now: Series, name: str, **labels: str) -> float:
+    """Process by process, since Ray forgets the figures of one that has died."""
+    first = {tuple(sorted(has.items())): value for has, value in before.get(name, [])}
+    return sum(
+        value - first.get(tuple(sorted(has.items())), 0.0)
+        for has, value in now.get(name, [])
+        if labels.items() <= has.items()
+    )
+
+
+def until(service: Service, before: Series, name: str, at_least: float, **labels: str) -> Iterator[Series]:
     """Figures travel through Ray's agent every few seconds."""
     end = time.monotonic() + 30
     while time.monotonic() < end:
         series = scrape(service)
-        if total(series, name, **labels) >= at_least:
+        if growth(before, series, name, **labels) >= at_least:
             yield series
             return
         time.sleep(0.5)
-    pytest.fail(f"{name} {labels} did not reach {at_least}: {series.get(name)}")
+    pytest.fail(f"{name} {labels} did not grow by {at_least}: {series.get(name)}")
 
 
 def test_calls_and_tasks_are_counted(service: Service) -> None:
@@ -48,18 +58,13 @@ def test_calls_and_tasks_are_counted(service: Service) -> None:
     task_id = uuid.uuid4().hex
     answer = requests.post(f"{service.url}/api/v1/inpaint-regions-async", json=BODY | {"task_id": task_id}, timeout=60)
     assert answer.status_code == 202
-    ended = "ray_iopaint_tasks_ended_total"
-    (series,) = until(service, ended, total(before, ended, status="completed") + 1, status="completed")
-    (series,) = until(
-        service, "ray_iopaint_jobs_total", total(before, "ray_iopaint_jobs_total", kind="interactive") + 2,
-        kind="interactive", outcome="ok",
-    )  # fmt: skip
-    windows = "ray_iopaint_windows_total"
-    assert total(series, windows, model="cv2") >= total(before, windows, model="cv2") + 3
+    (_,) = until(service, before, "ray_iopaint_tasks_ended_total", 1, status="completed")
+    (_,) = until(service, before, "ray_iopaint_jobs_total", 2, kind="interactive", outcome="ok")
+    (series,) = until(service, before, "ray_iopaint_windows_total", 3, model="cv2")
     assert total(series, "ray_iopaint_pixels_total", model="cv2") > 0
     assert total(series, "ray_iopaint_engine_seconds_total", model="cv2") > 0
     assert total(series, "ray_iopaint_stage_seconds_count", stage="inpaint") >= 3
-    assert total(series, "ray_iopaint_model_ready", model="cv2") == 1
+    assert total(series, "ray_iopaint_model_ready", model="cv2") >= 1
     assert total(series, "ray_iopaint_replicas") == 1
     assert total(series, "ray_iopaint_task_seconds_count", status="completed") >= 1
     # Few labels: nothing that a client chooses is one. Ray's own begin with a capital, OpenTelemetry's with its name.
@@ -90,5 +95,5 @@ def test_health_tells_what_runs_where(service: Service) -> None:
 
 def test_calls_by_route_are_serves_own_figures(service: Service) -> None:
     requests.get(f"{service.url}/api/v1/task-status/no-such-task", timeout=10)
-    (series,) = until(service, "ray_serve_num_http_requests_total", 1, route="/api/v1/task-status/{task_id}")
+    (series,) = until(service, {}, "ray_serve_num_http_requests_total", 1, route="/api/v1/task-status/{task_id}")
     assert total(series, "ray_serve_http_request_latency_ms_count") > 0
