@@ -173,3 +173,26 @@ def test_light_and_dark(browser: Browser, service: Service, tmp_path: Path, sche
         assert ground > 200 if scheme == "light" else ground < 60
     finally:
         context.close()
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (1280, 600), (400, 800)])
+def test_nothing_covers_anything_wherever_one_scrolls(visit: Visit, size: tuple[int, int]) -> None:
+    """The panel stays in sight beside the pictures, and only there."""
+    page = visit.page
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page = with_sample(visit)
+    drag(page, (50, 55), (400, 115))
+    page.get_by_role("button", name="Remove", exact=True).click()
+    expect(page.locator("#result")).to_be_visible()
+    for share in (0, 0.3, 0.6, 1):
+        page.evaluate("(share) => scrollTo(0, share * document.documentElement.scrollHeight)", share)
+        boxes = page.evaluate(
+            "() => [...document.querySelectorAll('main section')].map((one) => one.getBoundingClientRect().toJSON())"
+        )
+        for number, one in enumerate(boxes):
+            for other in boxes[number + 1 :]:
+                apart = (
+                    one["right"] <= other["left"] or other["right"] <= one["left"]
+                    or one["bottom"] <= other["top"] or other["bottom"] <= one["top"]
+                )  # fmt: skip
+                assert apart, f"scrolled to {share}: {one} covers {other}"
