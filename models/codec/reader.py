@@ -14,6 +14,9 @@ from models.codec.picture import BROKEN, SUPPORTED_FORMATS, DecodedImage, ImageH
 from models.engine import Image, Mask
 from models.errors import ImageTooLarge, InvalidField, InvalidImage, UnsupportedFormat
 
+# A damaged TIFF would write a line for each of its thousands of tags into the log: what is wrong is told to the client.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
 _SWAPPED_ORIENTATIONS = frozenset({5, 6, 7, 8})
 _UPRIGHT = {
     2: PILImage.Transpose.FLIP_LEFT_RIGHT,

@@ -1,5 +1,6 @@
 """Every odd kind of picture through the whole pipeline; `docs/images.md` holds what these tests see."""
 
+import contextlib
 import io
 import os
 from pathlib import Path
@@ -113,3 +114,14 @@ def test_a_format_that_cannot_hold_the_size_is_refused_in_words(kind: str, longe
     assert run(tall(longest), output, Rect(0, 0, 1, 2)).data
     with pytest.raises(TextRemovalError, match=str(longest)):
         run(tall(longest + 1), output, Rect(0, 0, 1, 2))
+
+
+def test_no_client_fills_the_log_with_damaged_tags(capfd: pytest.CaptureFixture[str]) -> None:
+    (whole,) = (kind.data for kind in kinds() if kind.name == "16-bit RGB TIFF")
+    directory = int.from_bytes(whole[4:8], "little")
+    count = int.from_bytes(whole[directory : directory + 2], "little")
+    last = directory + 2 + 12 * (count - 1)
+    strange = whole[:last] + (0xEEEE).to_bytes(2, "little") + whole[last + 2 :]
+    with contextlib.suppress(TextRemovalError):
+        run(strange)
+    assert "Unknown field" not in capfd.readouterr().err
