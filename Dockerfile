@@ -51,7 +51,7 @@ ENV PATH=/app/.venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     MODEL_DIR=/root/.cache/huggingface \
-    # Baked weights lie where no volume hides them: IOPaint's cache, searched after MODEL_DIR.
+    # Baked weights lie here, where no volume hides them; searched after MODEL_DIR.
     TORCH_HOME=/opt/torch \
     HF_HOME=/root/.cache/huggingface \
     # What reads `docker logs` gets an object a line.
@@ -81,7 +81,7 @@ ENV NVIDIA_VISIBLE_DEVICES=all \
 COPY --from=build-cuda /app/.venv .venv
 COPY . .
 USER 0:0
-RUN printf '%s' "$BAKE_MODELS" | xargs --no-run-if-empty scripts/fetch_weights
+RUN printf '%s' "$BAKE_MODELS" | xargs --no-run-if-empty scripts/fetch_weights --bake
 USER 1000:1000
 
 # The last target is the one that a plain `docker build` makes.
@@ -91,5 +91,5 @@ ARG BAKE_MODELS=
 COPY --from=build-cpu /app/.venv .venv
 COPY . .
 USER 0:0
-RUN printf '%s' "$BAKE_MODELS" | xargs --no-run-if-empty scripts/fetch_weights
+RUN printf '%s' "$BAKE_MODELS" | xargs --no-run-if-empty scripts/fetch_weights --bake
 USER 1000:1000

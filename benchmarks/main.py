@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from benchmarks.speed import costs, engine_alone, over_http, report, scaling
+from benchmarks.speed import costs, engine_alone, over_http, passes, report, resident, scaling
 from benchmarks.speed.servers import STATE
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
@@ -53,6 +53,23 @@ def by_regions_and_pixels() -> None:
         keep("scaling", scaling.measure(tick))
 
 
+@app.command()
+def memory(calls: int = resident.CALLS) -> None:
+    """The replica's size after each of fifty large pictures: about seven minutes on two cores."""
+    with progress("memory", calls) as tick:
+        found = resident.measure(calls, tick)
+    keep("memory", found)
+    if abs(found["worst"]) > resident.ALLOWED:
+        raise SystemExit(f"The replica's size moved by {found['worst']:+.1%}; {resident.ALLOWED:.0%} are allowed.")
+
+
+@app.command("passes")
+def pass_memory() -> None:
+    """What one pass of each network needs beside its weights, per pixel: what models/memory.py reckons with."""
+    with progress("passes", passes.steps()) as tick:
+        keep("passes", passes.measure(tick))
+
+
 @app.command("costs")
 def window_costs(write: Annotated[bool, typer.Option(help="Into models/costs.json.")] = False) -> None:
     """What a window costs by its size: the table that the plan of windows is made by."""
@@ -71,12 +88,13 @@ def write_report() -> None:
 
 @app.command("all")
 def everything() -> None:
-    """Every part of the speed, then the report: about twenty minutes on two cores."""
+    """Every part of the speed, then the report: about half an hour on two cores."""
     engine()
     http()
     clients()
     stages()
     by_regions_and_pixels()
+    memory()
     write_report()
 
 

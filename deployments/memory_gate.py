@@ -97,7 +97,7 @@ class PassMemory:
 
 
 def _need_bytes(info: EngineInfo, height: int, width: int) -> int:
-    return memory.working_bytes(info.name, width * height) if info.device == "cpu" else 0
+    return memory.working_bytes(info.name, info.sizes.pixels(width, height)) if info.device == "cpu" else 0
 
 
 def _told(info: EngineInfo, height: int, width: int) -> str:

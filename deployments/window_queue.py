@@ -4,7 +4,7 @@ import itertools
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from deployments.memory_gate import PassMemory
@@ -28,16 +28,21 @@ class Priority(IntEnum):
 
 @dataclass(slots=True, eq=False)
 class _Window:
-    """A request's window in the queue. ``place``: by priority, then by order of arrival."""
+    """A request's window in the queue. ``place``: by priority, then by order of arrival.
+
+    ``siblings``: others of the same request and shape. They run with it where there is room, and do not wait
+    themselves: a request has one place in the queue, however many windows it has.
+    """
 
     engine: InpaintEngine
     image: Image
     mask: Mask
     place: tuple[int, int]
-    waiting: bool = True
+    waiting: bool = False
     alone: bool = False
     """It was in a batch that failed: its error, if it is the one that has one, shall be its own."""
     filling: Filling | None = None
+    siblings: list["_Window"] = field(default_factory=list)
 
     @property
     def is_of_task(self) -> bool:
@@ -82,13 +87,39 @@ class WindowQueue:
         """Wait for the turn, run. Raises ``WorkCancelled`` when told to stop meanwhile, ``ImageTooLarge`` and
         ``MemoryShort`` where its pass has not the memory, and what the engine raises.
         """
-        self._memory.require_ever(engine.info, *mask.shape)
+        return self.run_group(engine, [(image, mask)], options, priority, on_step, should_stop)[0]
+
+    def run_group(
+        self,
+        engine: InpaintEngine,
+        windows: Sequence[tuple[Image, Mask]],
+        options: DiffusionOptions,
+        priority: Priority,
+        on_step: OnStep,
+        should_stop: ShouldStop,
+    ) -> list[Filling]:
+        """As ``run`` of each; of one shape, several in a pass where the engine can. Others have their turn between."""
+        self._memory.require_ever(engine.info, *windows[0][1].shape)
 
         def step(done: int, total: int) -> None:
             self._moved_at = time.monotonic()
             on_step(done, total)
 
-        window = _Window(engine, image, mask, (int(priority), next(self._order)))
+        group = [_Window(engine, image, mask, (int(priority), 0)) for image, mask in windows]
+        fillings = []
+        for index, window in enumerate(group):
+            window.siblings = [sibling for sibling in group[index + 1 :] if sibling.filling is None]
+            fillings.append(window.filling or self._run(window, options, step, should_stop))
+        return fillings
+
+    def batch_size(self, engine: InpaintEngine, height: int, width: int) -> int:
+        """Windows of this size that run in one pass at most."""
+        if not isinstance(engine, BatchingEngine):
+            return 1
+        return self.max_batch or engine.max_batch(height, width)
+
+    def _run(self, window: _Window, options: DiffusionOptions, on_step: OnStep, should_stop: ShouldStop) -> Filling:
+        window.place, window.waiting = (window.place[0], next(self._order)), True
         with self._condition:
             self._waiting.append(window)
         try:
@@ -98,7 +129,7 @@ class WindowQueue:
                     on_step(1, 1)  # it ran with another's: what runs in batches has one step
                     continue
                 try:
-                    self._work(batch, options, step, should_stop)
+                    self._work(batch, options, on_step, should_stop)
                 finally:
                     self._hand_over(batch)
         finally:
@@ -128,16 +159,18 @@ class WindowQueue:
 
     def _take(self, first: _Window) -> list[_Window]:
         batch = [first]
-        if isinstance(first.engine, BatchingEngine) and not first.alone:
-            limit = self.max_batch or first.engine.max_batch(*first.mask.shape)
+        if not first.alone:
+            limit = self.batch_size(first.engine, *first.mask.shape)
             company = (window for window in sorted(self._waiting, key=_place) if window is not first)
-            batch += itertools.islice((window for window in company if window.goes_with(first)), limit - 1)
+            together = (window for window in itertools.chain(company, first.siblings) if window.goes_with(first))
+            batch += itertools.islice(together, limit - 1)
         some_wait = any(window.is_of_task for window in self._waiting)
         served = any(window.is_of_task for window in batch)
         self._passed_over = self._passed_over + 1 if some_wait and not served else 0
         for window in batch:
-            window.waiting = False
-            self._waiting.remove(window)
+            if window.waiting:
+                window.waiting = False
+                self._waiting.remove(window)
         self._busy, self._moved_at = True, time.monotonic()
         return batch
 
@@ -175,8 +208,10 @@ class WindowQueue:
             if len(batch) > 1:
                 for window in batch:
                     if window.filling is None:
-                        window.alone = window.waiting = True
-                        self._waiting.append(window)
+                        window.alone = True
+                        if window not in batch[0].siblings:  # those wait for its thread, not for a turn
+                            window.waiting = True
+                            self._waiting.append(window)
             self._condition.notify_all()
 
 
@@ -214,5 +249,17 @@ class QueuedEngine:
     ) -> Filling:
         return self._queue.run(self._engine, image, mask, options, self._priority, on_step, should_stop)
 
+    def group_size(self, height: int, width: int) -> int:
+        return self._queue.batch_size(self._engine, height, width)
+
+    def run_group(
+        self, windows: Sequence[tuple[Image, Mask]], options: DiffusionOptions, should_stop: ShouldStop
+    ) -> list[Filling]:
+        return self._queue.run_group(self._engine, windows, options, self._priority, _unheard, should_stop)
+
     def close(self) -> None:
         """The room owns the engine, not the request."""
+
+
+def _unheard(done: int, total: int) -> None:
+    """What runs in groups has one step, which its end tells."""

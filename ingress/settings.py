@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     )
     iopaint_threads: int = Field(0, ge=0, description="CPU threads of one replica's engine; 0: the cores it may use.")
     iopaint_max_batch: int = Field(
-        0, ge=0, description="Windows of several requests that `lama` fills in one pass at most. "
+        0, ge=0, description="Windows, of one request or several, that `lama` fills in one pass at most. "
         "0: one on a CPU, as many as memory allows (16 at most) on a GPU.",
     )  # fmt: skip
     max_image_size: int = Field(

@@ -1,12 +1,14 @@
 """``Auto``: few, well-shaped windows around what is masked. A pure function of mask, limits and committed costs.
 
 Every window has real context on each side (at least the masked part's own smaller side, and 64 px) and is masked by
-at most 40 %, where the image is large enough for that. Windows are joined while one run costs less than two.
+at most 40 %, where the image is large enough for that; its sides are sizes that the engine takes without filling up.
+Windows are joined while one run costs less than two.
 """
 
 import functools
 import heapq
 import itertools
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -27,7 +29,9 @@ _RAMP_PX = 32
 
 
 def auto_windows(mask: Mask, max_window_px: int, costs: WindowCosts) -> tuple[Window, ...]:
-    """Cores hold every masked pixel, and overlap in the ramps of tiles only; no side is above ``max_window_px``."""
+    """Cores hold every masked pixel, and overlap in the ramps of tiles only; no side is above ``max_window_px``, or
+    above what the engine likes.
+    """
     frame = _Frame(mask, max_window_px, costs)
     parts = _joined(_parts(mask), frame)
     return tuple(itertools.chain.from_iterable(frame.windows(part) for part in parts))
@@ -39,22 +43,22 @@ class _Frame:
     def __init__(self, mask: Mask, max_window_px: int, costs: WindowCosts) -> None:
         self._height, self._width = mask.shape
         self._sums = cv2.integral((mask > 0).astype(np.uint8))
-        self._limit_px = max_window_px
+        self._limit_px = min(max_window_px, costs.max_px or max_window_px)
         self._costs = costs
 
     def windows(self, core: Box) -> list[Window]:
         box = self.box(core)
         if self.fits(box):
             return [Window(box, core)]
-        return _tiles(core, self._limit_px, self._width, self._height)
+        tiles = _tiles(core, self._limit_px, self._width, self._height)
+        return [replace(tile, box=self._widened(tile.box)) for tile in tiles]
 
     def box(self, core: Box) -> Box:
         """Context on every side, then more of it until the mask is not too large a share."""
         context = max(_CONTEXT_PX, min(core.width, core.height))
         while True:
-            left, right = self._side(core.left - context, core.right + context, self._width)
-            top, bottom = self._side(core.top - context, core.bottom + context, self._height)
-            box = Box(left, top, right, bottom)
+            around = Box(core.left - context, core.top - context, core.right + context, core.bottom + context)
+            box = self._widened(around.clip(self._width, self._height))
             grown = max(box.width, box.height) >= min(self._limit_px, max(self._width, self._height))
             if grown or self._masked(box) <= _MAX_MASKED_SHARE * box.area:
                 return box
@@ -66,17 +70,29 @@ class _Frame:
     def seconds(self, box: Box) -> float:
         return self._costs.seconds(box.width, box.height)
 
-    def _side(self, low: int, high: int, limit: int) -> tuple[int, int]:
-        """``low..high`` within the image, widened by real pixels to a side of the ladder where there are so many."""
-        low, high = max(0, low), min(limit, high)
-        size = min(limit, self._costs.rung(high - low))
-        low = max(0, min(low - (size - (high - low)) // 2, limit - size))
-        return low, low + size
+    def _widened(self, box: Box) -> Box:
+        """By real pixels, to sides of the ladder where the image has so many and a run may be so large."""
+        width, height = (self._rung(side) for side in (box.width, box.height))
+        if self._costs.square:
+            width = height = max(width, height)
+        left, right = _span(box.left, box.right, width, self._width)
+        top, bottom = _span(box.top, box.bottom, height, self._height)
+        return Box(left, top, right, bottom)
+
+    def _rung(self, side: int) -> int:
+        return max(side, min(self._costs.rung(side), self._limit_px))
 
     def _masked(self, box: Box) -> int:
         sums = self._sums
         right, left = (sums[box.bottom, x] - sums[box.top, x] for x in (box.right, box.left))
         return int(right - left)
+
+
+def _span(low: int, high: int, size: int, limit: int) -> tuple[int, int]:
+    """``low..high`` grown to ``size`` on both sides, shifted inwards at the image's border; all of a smaller image."""
+    size = min(size, limit)
+    low = max(0, min(low - (size - (high - low)) // 2, limit - size))
+    return low, low + size
 
 
 def _parts(mask: Mask) -> list[Box]:

@@ -5,7 +5,7 @@ request must get the same windows on every replica and in every attempt.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 
@@ -16,11 +16,16 @@ _DEFAULT = "cpu"
 
 @dataclass(frozen=True, slots=True)
 class WindowCosts:
-    """``seconds = fixed_s + per_mpx_s * megapixels``; ``ladder_px``: the sides that windows have, rising."""
+    """``seconds = fixed_s + per_mpx_s * megapixels``; ``ladder_px``: the sides that windows have, rising.
+
+    ``square``: both sides are the same; ``max_px``: none is longer, where the engine has a bound of its own.
+    """
 
     fixed_s: float
     per_mpx_s: float
     ladder_px: tuple[int, ...]
+    square: bool = False
+    max_px: int | None = None
 
     def seconds(self, width: int, height: int) -> float:
         return self.fixed_s + self.per_mpx_s * width * height / 1e6
@@ -31,10 +36,14 @@ class WindowCosts:
 
 
 def costs_of(info: EngineInfo) -> WindowCosts:
-    """Of the engine's device and precision, such as ``cpu-bfloat16``; else of the device; else of a CPU."""
+    """Of the engine's device and precision, such as ``cpu-bfloat16``; else of the device; else of a CPU. Windows have
+    the sizes that the engine takes.
+    """
     table = _table()
     device = info.device.split(":")[0]
-    return table.get(f"{device}-{info.precision}") or table.get(device) or table[_DEFAULT]
+    costs = table.get(f"{device}-{info.precision}") or table.get(device) or table[_DEFAULT]
+    sizes = info.sizes
+    return replace(costs, ladder_px=sizes.ladder(costs.ladder_px), square=sizes.square, max_px=sizes.max_px)
 
 
 @cache

@@ -1,13 +1,14 @@
 """The interface that every engine keeps: RGB in, RGB out, no wire types, no Ray, no files."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.job import DiffusionOptions, FillReport
+from models.windows import WindowSizes
 
 Image = NDArray[np.uint8]
 """RGB, shape ``(H, W, 3)``, uint8."""
@@ -32,6 +33,8 @@ class EngineInfo:
     """Of its arithmetic, such as bfloat16; None where it makes no difference."""
     seeded: bool = False
     """Whether the seed decides the pixels."""
+    sizes: WindowSizes = field(default_factory=WindowSizes)
+    """Of the windows that it takes as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,4 +82,19 @@ class BatchingEngine(InpaintEngine, Protocol):
 
     def run_batch(self, windows: Sequence[tuple[Image, Mask]]) -> list[Filling]:
         """As ``run`` of each, which have one shape. Raises ``RuntimeError``, e.g. when memory does not suffice."""
+        ...
+
+
+@runtime_checkable
+class GroupingEngine(InpaintEngine, Protocol):
+    """One that is better given several windows of a request at once; what it makes of them is its affair."""
+
+    def group_size(self, height: int, width: int) -> int:
+        """Windows of this size to give at a time, at most."""
+        ...
+
+    def run_group(
+        self, windows: Sequence[tuple[Image, Mask]], options: DiffusionOptions, should_stop: ShouldStop
+    ) -> list[Filling]:
+        """As ``run`` of each, which have one shape, in one step each."""
         ...

@@ -1,5 +1,6 @@
 """Folders of diffusers pipelines: the operator's, else Hugging Face's cache, else downloaded once per node."""
 
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -7,12 +8,13 @@ from pathlib import Path
 from filelock import FileLock
 
 from models.errors import ModelUnavailable
-from models.weights import FILES_NOT_WRITTEN, is_full
+from models.weights import FILES_NOT_WRITTEN, iopaint_cache, is_full
 
 log = logging.getLogger("ray.serve")
 
 _INDEX_FILES = ("model_index.json", "config.json")
 """Of a whole pipeline, or of one of its parts."""
+_NOT_USED = ("safety_checker", "feature_extractor", "image_encoder")
 
 
 class PipelineStore:
@@ -28,9 +30,10 @@ class PipelineStore:
 
     def find(self, name: str) -> Path | None:
         """Where it is on this machine; None when it would have to be fetched."""
-        if self._model_dir and _is_whole(folder := self._model_dir / name):
-            return folder
-        return next((found for place in {self._model_dir, None} if (found := _cached(name, place))), None)
+        if self._model_dir and any((self._model_dir / name / index).is_file() for index in _INDEX_FILES):
+            return self._model_dir / name
+        places = (self._model_dir, baked_pipelines(), None)
+        return next((found for place in places if (found := _cached(name, place))), None)
 
     def ensure(self, name: str) -> Path:
         """The local folder, downloading it if need be. Raises ``ModelUnavailable``."""
@@ -52,17 +55,45 @@ class PipelineStore:
             ) from error
 
 
+def baked_pipelines() -> Path:
+    """Where an image keeps its pipelines, in the hub's own layout: beside its other weights."""
+    return iopaint_cache().parent / "pipelines"
+
+
 def _is_whole(folder: Path) -> bool:
-    return any((folder / index).is_file() for index in _INDEX_FILES)
+    """Files come one by one, each at once and the index first: a download that was cut off looks like a pipeline."""
+    index = folder / "model_index.json"
+    if not index.is_file():
+        return _has_weights(folder)
+    parts = json.loads(index.read_text()).items()
+    needed = (name for name, kind in parts if isinstance(kind, list) and kind[0] and name not in _NOT_USED)
+    return all(_is_whole_part(folder / name) for name in needed)
+
+
+def _is_whole_part(folder: Path) -> bool:
+    """A network with its weights, a scheduler, or a tokenizer."""
+    if (folder / "config.json").is_file():
+        return _has_weights(folder)
+    words = (folder / "tokenizer.json").is_file() or all((folder / f).is_file() for f in ("vocab.json", "merges.txt"))
+    return (folder / "scheduler_config.json").is_file() or (words and (folder / "tokenizer_config.json").is_file())
+
+
+def _has_weights(folder: Path) -> bool:
+    """In one file, or in all that an index names."""
+    files = (file for file in folder.glob("*") if file.suffix in (".safetensors", ".bin"))
+    if any("-of-" not in file.name for file in files):
+        return True
+    maps = (json.loads(index.read_text())["weight_map"] for index in folder.glob("*.index*.json"))
+    return any(all((folder / shard).is_file() for shard in shards.values()) for shards in maps)
 
 
 def _cached(name: str, model_dir: Path | None) -> Path | None:
-    """In the hub's own layout."""
+    """In the hub's own layout; only what was fetched to the end."""
     from huggingface_hub import try_to_load_from_cache
 
     for index in _INDEX_FILES:
         found = try_to_load_from_cache(name, index, cache_dir=model_dir)
-        if isinstance(found, str):
+        if isinstance(found, str) and _is_whole(Path(found).parent):
             return Path(found).parent
     return None
 

@@ -13,7 +13,7 @@ import numpy as np
 from models import blending, codec
 from models.costs import costs_of
 from models.crops import plan
-from models.engine import Filling, Image, InpaintEngine, Mask, ShouldStop
+from models.engine import Filling, GroupingEngine, Image, InpaintEngine, Mask, ShouldStop
 from models.errors import WorkCancelled
 from models.geometry import Box
 from models.job import DiffusionOptions, FillReport, InpaintJob, JobResult, JobStats
@@ -172,19 +172,44 @@ def inpaint_array(
 ) -> Filling:
     """Run the plan's windows. Every pixel outside the mask stays as it is in ``image``, which is not changed."""
     canvas, fills, notes = image.copy(), list[FillReport](), dict[str, None]()
-    units = [max(1, engine.units(mask[window.box.slices], options)) for window in planned.windows]
+    groups = _groups(planned, engine)
+    windows = tuple(window for group in groups for window in group)
+    units = [max(1, engine.units(mask[window.box.slices], options)) for window in windows]
     meter.announce(sum(units))
-    tiled = any(any(window.ramp_px) for window in planned.windows)
-    for index, window in enumerate(planned.windows):
+    tiled, done = _is_tiled(planned), 0
+    for group in groups:
         _checkpoint(should_stop)
-        on_step = functools.partial(meter.within, units[index])
-        source, hole = (canvas, _left_of(mask, planned.windows[:index], window)) if tiled else (image, mask)
-        filling = _run(source, hole, window, planned.scale_to, options, engine, on_step, should_stop)
-        blending.paste(canvas, filling.image, mask, window)
-        notes |= dict.fromkeys(filling.notes)
-        fills += [replace(fill, box=fill.box.moved(window.box.left, window.box.top)) for fill in filling.fills]
-        meter.finish(units[index], _regions_done(regions, planned.windows[index + 1 :]))
+        if isinstance(engine, GroupingEngine) and len(group) > 1:
+            fillings = engine.run_group([_cut(image, mask, window) for window in group], options, should_stop)
+        else:
+            on_step = functools.partial(meter.within, units[done])
+            source, hole = (canvas, _left_of(mask, windows[:done], group[0])) if tiled else (image, mask)
+            fillings = [_run(source, hole, group[0], planned.scale_to, options, engine, on_step, should_stop)]
+        for window, filling in zip(group, fillings, strict=True):
+            blending.paste(canvas, filling.image, mask, window)
+            notes |= dict.fromkeys(filling.notes)
+            fills += [replace(fill, box=fill.box.moved(window.box.left, window.box.top)) for fill in filling.fills]
+            done += 1
+            meter.finish(units[done - 1], _regions_done(regions, windows[done:]))
     return Filling(canvas, tuple(fills), tuple(notes))
+
+
+def _groups(planned: Plan, engine: InpaintEngine) -> list[list[Window]]:
+    """Windows of one shape that the engine wants at once; each alone where one builds on another's pixels."""
+    if not isinstance(engine, GroupingEngine) or _is_tiled(planned) or planned.scale_to is not None:
+        return [[window] for window in planned.windows]
+    groups, growing = list[list[Window]](), dict[tuple[int, int], list[Window]]()
+    for window in planned.windows:
+        shape = window.box.height, window.box.width
+        if shape not in growing or len(growing[shape]) >= engine.group_size(*shape):
+            growing[shape] = []
+            groups.append(growing[shape])
+        growing[shape].append(window)
+    return groups
+
+
+def _is_tiled(planned: Plan) -> bool:
+    return any(any(window.ramp_px) for window in planned.windows)
 
 
 def _left_of(mask: Mask, done: tuple[Window, ...], window: Window) -> Mask:
@@ -215,8 +240,7 @@ def _run(
     should_stop: ShouldStop,
 ) -> Filling:
     box = window.box
-    crop = np.ascontiguousarray(image[box.top : box.bottom, box.left : box.right])
-    hole = np.ascontiguousarray(mask[box.top : box.bottom, box.left : box.right])
+    crop, hole = _cut(image, mask, window)
     if scale_to is None:
         return engine.run(crop, hole, options, on_step, should_stop)
     small, small_hole = _shrink(crop, scale_to), _shrink(hole, scale_to)
@@ -226,6 +250,10 @@ def _run(
     blended = filled.image * weight + small * (1 - weight)
     enlarged = cv2.resize(blended, (box.width, box.height), interpolation=cv2.INTER_CUBIC)
     return Filling(np.clip(enlarged, 0, 255).astype(np.uint8))
+
+
+def _cut(image: Image, mask: Mask, window: Window) -> tuple[Image, Mask]:
+    return np.ascontiguousarray(image[window.box.slices]), np.ascontiguousarray(mask[window.box.slices])
 
 
 def _shrink(array: Image, longest: int) -> Image:

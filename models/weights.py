@@ -56,8 +56,8 @@ class WeightsStore:
 
     def find(self, file: WeightsFile) -> Path | None:
         """Where it is on this machine; None when it would have to be fetched."""
-        folder = self._model_dir or _iopaint_cache()
-        candidates = (folder / file.name, _iopaint_cache() / file.name)
+        folder = self._model_dir or iopaint_cache()
+        candidates = (folder / file.name, iopaint_cache() / file.name)
         return next((candidate for candidate in candidates if candidate.is_file()), None)
 
     def ensure(self, model: str, file: WeightsFile) -> Path:
@@ -71,7 +71,7 @@ class WeightsStore:
             if is_whole(found):
                 return found
             was = _was_bad(model, found, self.set_aside(found, inode))
-        folder = self._model_dir or _iopaint_cache()
+        folder = self._model_dir or iopaint_cache()
         target = folder / file.name
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -103,14 +103,21 @@ class WeightsStore:
     def set_aside(self, path: Path, inode: int) -> Path | None:
         """Rename a file that does not load, so that it is fetched again and can be looked at.
 
-        ``inode``: of the file that was looked at. None: another process has put it aside meanwhile.
+        ``inode``: of the file that was looked at. None: another process has put it aside meanwhile. Raises
+        ``ModelUnavailable`` where it cannot be renamed, as in a folder that is mounted read-only.
         """
-        with FileLock(path.with_suffix(".lock")):
-            if inode_of(path) != inode:
-                return None
-            number = next(n for n in range(1, 1_000_000) if not path.with_name(f"{path.name}.bad-{n}").exists())
-            bad = path.with_name(f"{path.name}.bad-{number}")
-            path.rename(bad)
+        try:
+            with FileLock(path.with_suffix(".lock")):
+                if inode_of(path) != inode:
+                    return None
+                number = next(n for n in range(1, 1_000_000) if not path.with_name(f"{path.name}.bad-{n}").exists())
+                bad = path.with_name(f"{path.name}.bad-{number}")
+                path.rename(bad)
+        except OSError as error:
+            raise ModelUnavailable(
+                f"the weights file {path.name} does not load, and it cannot be put aside in {path.parent} "
+                f"({error.strerror or error}). Place one that is right there."
+            ) from error
         log.warning("weights file does not load; set aside", extra={"file": path.name, "now": bad.name})
         return bad
 
@@ -184,7 +191,8 @@ def _fetch(file: WeightsFile, target: Path) -> None:
         raise _WrongChecksum(str(error)) from error
 
 
-def _iopaint_cache() -> Path:
+def iopaint_cache() -> Path:
+    """Where IOPaint itself puts its files."""
     from torch.hub import get_dir
 
     return Path(get_dir()) / "checkpoints"

@@ -7,6 +7,34 @@ from models.job import HDStrategy
 
 
 @dataclass(frozen=True, slots=True)
+class WindowSizes:
+    """Which windows a model takes as they are. Others IOPaint fills up by mirroring (``pad_img_to_modulo``), which
+    costs as much as real context and tells the model nothing.
+    """
+
+    multiple_px: int = 1
+    min_px: int = 1
+    square: bool = False
+    max_px: int | None = None
+    """Longer windows are shrunk to it by the model itself."""
+    trained_px: int = 1
+    """Shorter ones run as they are, but the model is bad at them."""
+
+    def ladder(self, sides_px: tuple[int, ...]) -> tuple[int, ...]:
+        """Of the ``sides_px`` for planned windows, those that this model is good at."""
+        first, last = max(self.min_px, self.trained_px), self.max_px or max(sides_px)
+        fitting = tuple(side for side in sides_px if first <= side <= last and side % self.multiple_px == 0)
+        return fitting or (first,)
+
+    def pixels(self, width: int, height: int) -> int:
+        """Of what the network really runs over for such a window."""
+        if self.max_px is not None and max(width, height) > self.max_px:
+            return self.max_px**2
+        columns, rows = (max(self.min_px, -(-size // self.multiple_px) * self.multiple_px) for size in (width, height))
+        return max(columns, rows) ** 2 if self.square else columns * rows
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """One run of the engine over ``box``; only masked pixels within ``core`` are taken from the result.
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from statistics import median
 from typing import Any
 
-from benchmarks.speed.servers import Ours, Sample, Server, Theirs, both, sample, together
+from benchmarks.speed.servers import Ours, Sample, Server, Theirs, both, sample, this_service, together
 from models.costs import costs_of
 from models.crops import plan
 from models.engine import EngineInfo
@@ -86,7 +86,7 @@ def eight_clients(tick: Callable[[], None]) -> dict[str, Any]:
 def stages(tick: Callable[[], None]) -> dict[str, Any]:
     """Where the time of one call goes; ``transport`` is what the client waits beyond the replica's own work."""
     rows = []
-    with both() as (_, ours):
+    with this_service() as ours:
         for size, strategy in ((1024, "Original"), (2048, "Auto")):
             given = sample(size, 8)
             calls = [ours.call(given, strategy) for _ in range(3)]

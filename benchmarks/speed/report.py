@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
+from benchmarks.speed.resident import ALLOWED, SETTLED
 from benchmarks.speed.servers import STATE, Ours, Theirs
 from tests.support.service import ROOT
 
@@ -16,7 +17,7 @@ _BEGIN, _END = "<!-- figures: written by scripts/benchmark report -->", "<!-- en
 
 def write(console: Console) -> None:
     """Parts that were not measured on this machine are left out, and named."""
-    sections = [_engine, _http, _clients, _stages, _scaling]
+    sections = [_engine, _http, _clients, _stages, _scaling, _memory]
     text = "\n\n".join("\n".join(section()) for section in sections)
     before, rest = _PAGE.read_text().split(_BEGIN)
     after = rest.split(_END)[1]
@@ -95,7 +96,7 @@ def _http() -> Iterator[str]:
     if memory:
         yield ""
         resident = ", ".join(f"{name} {value:.0f} MB" for name, value in memory.items())
-        yield f"(e) Resident afterwards: {resident} (ours: the model replica)."
+        yield f"Resident afterwards: {resident} (ours: the model replica)."
 
 
 def _clients() -> Iterator[str]:
@@ -144,6 +145,22 @@ def _scaling() -> Iterator[str]:
     for row in found["rows"]:
         known = f"{row['regions']} | {row['windows']} | {row['megapixels']:.2f}" if row["regions"] else "1 small | 1 | "
         yield f"| {row['size']}² | {known} | {row['seconds']:.2f} |"
+
+
+def _memory() -> Iterator[str]:
+    yield "### (e) Resident memory"
+    yield ""
+    if (found := _found("memory")) is None:
+        yield "Not measured on this machine (`scripts/benchmark memory`)."
+        return
+    sizes = found["resident_mb"]
+    later = sizes[SETTLED - 1 :]
+    yield (
+        f"{found['calls']} calls one after the other, each {found['size']}² with {found['regions']} lines, "
+        f"`{found['strategy']}`; the model replica after each: {sizes[0]:.0f} MB after the first, "
+        f"{found['settled_mb']:.0f} MB after the fifth, then {min(later):.0f} to {max(later):.0f} MB. The farthest "
+        f"from the fifth is {found['worst']:+.1%} ({ALLOWED:.0%} are allowed)."
+    )
 
 
 def _found(part: str) -> dict[str, Any] | None:

@@ -85,10 +85,12 @@ class Ours:
         task = requests.post(f"{base}/inpaint-regions-async", json=body, timeout=60).json()["task_id"]
         while requests.get(f"{base}/task-status/{task}", timeout=60).json()["status"] not in ("completed", "error"):
             time.sleep(0.2)
-        found: dict[str, float] = requests.get(f"{base}/tasks/{task}/stats", timeout=60).json()["stage_times"]
+        stats = requests.get(f"{base}/tasks/{task}/stats", timeout=60).json()
+        found: dict[str, float] = stats["processing_stats"]["stage_times"]
         return found
 
     def resident_mb(self) -> float:
+        """Of the model replica."""
         return _resident_mb(self.service.named("ray::ServeReplica:iopaint:Inpainter"))
 
 
@@ -117,22 +119,26 @@ def together(server: Server, given: Sample, strategy: str, clients: int, calls: 
 
 
 @contextmanager
-def both(**environment: str) -> Iterator[tuple[Theirs, Ours]]:
+def both() -> Iterator[tuple[Theirs, Ours]]:
     """IOPaint's server and this service, on the CPU, both warm."""
-    weights = lama_weights()
-    folder = STATE / "service"
-    folder.mkdir(parents=True, exist_ok=True)
-    settings = {"IOPAINT_MODEL": "lama", "MODEL_DIR": str(weights.parent), "REQUEST_TIMEOUT": "900"}
-    with iopaint_server(weights) as theirs, running(folder, **(settings | environment)) as service:
-        ours, small = Ours(service), sample(512, 4)
-        for server in (theirs, ours):
-            for _ in range(2):
-                server.call(small, "Original")
+    with iopaint_server() as theirs, this_service() as ours:
         yield theirs, ours
 
 
 @contextmanager
-def iopaint_server(weights: Path) -> Iterator[Theirs]:
+def this_service() -> Iterator[Ours]:
+    folder = STATE / "service"
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = {"IOPAINT_MODEL": "lama", "MODEL_DIR": str(lama_weights().parent), "REQUEST_TIMEOUT": "900"}
+    with running(folder, **settings) as service:
+        ours = Ours(service)
+        _warm(ours)
+        yield ours
+
+
+@contextmanager
+def iopaint_server() -> Iterator[Theirs]:
+    weights = lama_weights()
     subprocess.run([str(ROOT / "benchmarks" / "rival" / "setup")], check=True)
     port = free_port()
     command = [
@@ -147,7 +153,9 @@ def iopaint_server(weights: Path) -> Iterator[Theirs]:
     url = f"http://127.0.0.1:{port}"
     try:
         _wait(f"{url}/api/v1/server-config", process)
-        yield Theirs(url, process.pid)
+        theirs = Theirs(url, process.pid)
+        _warm(theirs)
+        yield theirs
     finally:
         process.terminate()
         process.wait(30)
@@ -160,6 +168,12 @@ def lama_weights() -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         save(path)
     return path
+
+
+def _warm(server: Server) -> None:
+    small = sample(512, 4)
+    for _ in range(2):
+        server.call(small, "Original")
 
 
 def _wait(url: str, process: subprocess.Popen[bytes]) -> None:

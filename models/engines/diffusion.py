@@ -12,6 +12,7 @@ import torch
 
 from models.catalog import SAMPLERS
 from models.engine import EngineInfo, Filling, Image, Mask, OnStep, ShouldStop
+from models.engines.iopaint import sizes_of
 from models.engines.placing import place
 from models.errors import InvalidField, ModelUnavailable, WorkCancelled
 from models.hub import PipelineStore
@@ -29,6 +30,8 @@ _TYPES = {
     "StableDiffusionXLInpaintPipeline": "diffusers_sdxl_inpaint",
 }
 """The pipeline's class in ``model_index.json``: IOPaint's ``ModelType``."""
+_XL_TRAINED_PX = 1024
+"""Podell et al. 2023, "SDXL": pictures of about 1024 x 1024; IOPaint's class takes 512, too."""
 _XL_FULL_STRENGTH = 0.999
 """What IOPaint's ``SDXL`` runs with when 1 is asked for."""
 
@@ -148,9 +151,9 @@ def load(name: str, device: str, store: PipelineStore, *, low_mem: bool, cpu_off
             )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelUnavailable(f"the pipeline of {name} does not load: {_first_line(error)}.") from error
-    return DiffusionEngine(
-        model, EngineInfo(name, place_.device, _main_sha256(folder), place_.notes + notes, seeded=True)
-    )
+    sizes = sizes_of(model, trained_px=_XL_TRAINED_PX if xl else 1)
+    info = EngineInfo(name, place_.device, _main_sha256(folder), place_.notes + notes, seeded=True, sizes=sizes)
+    return DiffusionEngine(model, info)
 
 
 _LOADING = threading.Lock()

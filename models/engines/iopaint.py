@@ -23,6 +23,10 @@ from models.errors import ModelUnavailable, WorkCancelled
 from models.job import DiffusionOptions
 from models.options import check, sampler_of
 from models.weights import BadWeights, WeightsFile, WeightsStore, sha256
+from models.windows import WindowSizes
+
+_ONE_SIZE = ("fcf", "migan")
+"""IOPaint shrinks what is larger, and then runs once for each spot of the mask: its margin around it is 128 pixels."""
 
 
 class IOPaintEngine:
@@ -146,8 +150,17 @@ def _load(name: str, device: str, store: WeightsStore, sources: Sources | None) 
         model = getattr(module, ERASE[name].class_name)(torch.device(where.device))
     if name == "ldm":
         _quieten()
-    info = EngineInfo(name, where.device, sha256(next(iter(paths.values()))), where.notes, seeded=name in SEEDED)
+    info = EngineInfo(
+        name, where.device, sha256(next(iter(paths.values()))), where.notes, seeded=name in SEEDED,
+        sizes=sizes_of(model, shrinks=name in _ONE_SIZE),
+    )  # fmt: skip
     return (LdmEngine if name == "ldm" else IOPaintEngine)(model, info)
+
+
+def sizes_of(model: Any, *, shrinks: bool = False, trained_px: int = 1) -> WindowSizes:
+    """As IOPaint's class says what it fills up to; ``shrinks``: and that it never runs over more."""
+    min_px = model.min_size or 1
+    return WindowSizes(model.pad_mod, min_px, model.pad_to_square, min_px if shrinks else None, trained_px)
 
 
 _LOADING = threading.Lock()

@@ -48,6 +48,7 @@ def test_the_image_is_as_the_originals_users_expect() -> None:
     for stage in ("cuda", "cpu"):
         body = DOCKERFILE.split(f" AS {stage}\n", 1)[1].split("\nFROM ", 1)[0]
         assert re.findall(r"^USER (.+)$", body, re.MULTILINE)[-1] == "1000:1000", f"{stage} ends as the ordinary user"
+        assert "scripts/fetch_weights --bake\n" in body
 
 
 def test_compose_has_the_originals_shape() -> None:

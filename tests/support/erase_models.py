@@ -97,28 +97,35 @@ _SCRIPTED: dict[str, type[nn.Module]] = {
 }
 
 
+def save_ldm(folder: Path) -> Path:
+    for name, module in _SCRIPTED.items():
+        if module in (LdmEncoder, LdmDecoder, LdmDiffusion):
+            save(module(), folder / name)
+    return folder
+
+
 def save_all(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for seed, (name, module) in enumerate(_SCRIPTED.items()):
         torch.manual_seed(seed)
         save(module(), folder / name, seed)
     torch.manual_seed(7)
-    torch.save(_mat().state_dict(), folder / "Places_512_FullData_G.pth")
-    torch.save(_fcf().state_dict(), folder / "places_512_G.pth")
+    save_mat(folder)
+    save_fcf(folder)
     return folder
 
 
-def _mat() -> nn.Module:
+def save_mat(folder: Path) -> None:
     """As IOPaint's ``MAT`` makes it: the file has to fit all of it."""
     from iopaint.model.mat import Generator
 
     made: nn.Module = Generator(
         z_dim=512, c_dim=0, w_dim=512, img_resolution=512, img_channels=3, mapping_kwargs={"torch_dtype": torch.float32}
     )
-    return made
+    torch.save(made.state_dict(), folder / "Places_512_FullData_G.pth")
 
 
-def _fcf() -> nn.Module:
+def save_fcf(folder: Path) -> None:
     """As IOPaint's ``FcF`` makes it."""
     from iopaint.model.fcf import Generator
 
@@ -127,4 +134,4 @@ def _fcf() -> nn.Module:
         z_dim=512, c_dim=0, w_dim=512, img_resolution=512, img_channels=3,
         synthesis_kwargs=widths, encoder_kwargs=widths, mapping_kwargs={"num_layers": 2},
     )  # fmt: skip
-    return made
+    torch.save(made.state_dict(), folder / "places_512_G.pth")

@@ -17,11 +17,38 @@ def save_sd(folder: Path, seed: int = 0) -> Path:
     """``StableDiffusionInpaintPipeline``: 9 input channels, prompts of 77 tokens, a VAE that shrinks eightfold."""
 
     torch.manual_seed(seed)
+    return _save_sd(folder, _unet(cross_attention_dim=32), _vae(), _text_encoder())
+
+
+def save_published_sd(folder: Path) -> Path:
+    """With the widths and depths of Stable Diffusion 1.5's inpainting model (Rombach et al. 2022): 2 GB in float16.
+
+    Only its tokenizer is the small one, whose words all have a place in the large one's table.
+    """
+    diffusers, transformers = _library("diffusers"), _library("transformers")
+    unet = diffusers.UNet2DConditionModel(sample_size=64, in_channels=9, cross_attention_dim=768)
+    vae = diffusers.AutoencoderKL(
+        block_out_channels=(128, 256, 512, 512),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        latent_channels=4,
+        layers_per_block=2,
+        sample_size=512,
+    )
+    text_encoder = transformers.CLIPTextModel(
+        transformers.CLIPTextConfig(
+            hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12
+        )
+    )
+    return _save_sd(folder, *(part.half() for part in (unet, vae, text_encoder)))
+
+
+def _save_sd(folder: Path, unet: Any, vae: Any, text_encoder: Any) -> Path:
     pipe = _library("diffusers").StableDiffusionInpaintPipeline(
-        vae=_vae(),
-        text_encoder=_text_encoder(),
+        vae=vae,
+        text_encoder=text_encoder,
         tokenizer=_tokenizer(folder),
-        unet=_unet(cross_attention_dim=32),
+        unet=unet,
         scheduler=_library("diffusers").DDIMScheduler(**_SCHEDULE, steps_offset=1, clip_sample=False),
         safety_checker=None,
         feature_extractor=None,

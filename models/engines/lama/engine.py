@@ -19,6 +19,7 @@ from models.engines.lama.layers import Kind
 from models.engines.lama.parameters import NotLama, State, generator_state, is_checkpoint, read_checkpoint
 from models.job import DiffusionOptions
 from models.weights import BadWeights, WeightsStore, sha256
+from models.windows import WindowSizes
 
 log = logging.getLogger("ray.serve")
 
@@ -40,7 +41,8 @@ class LamaEngine:
 
     def __init__(self, generator: Generator, info: EngineInfo) -> None:
         self._generator = generator
-        self._info = replace(info, precision=str(generator.kind.dtype).removeprefix("torch."))
+        precision = str(generator.kind.dtype).removeprefix("torch.")
+        self._info = replace(info, precision=precision, sizes=WindowSizes(_PAD_PX, _MIN_PX))
 
     @property
     def info(self) -> EngineInfo:

@@ -4,21 +4,27 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 import pytest
 import torch
 
 from deployments.window_queue import Priority, QueuedEngine, WindowQueue
+from models.codec import decode
 from models.engine import EngineInfo, Filling, Image, Mask, OnStep, ShouldStop
 from models.engines.lama.engine import LamaEngine
 from models.engines.lama.generator import Generator
 from models.engines.lama.layers import Kind
 from models.engines.lama.parameters import generator_state
 from models.errors import WorkCancelled
-from models.job import DiffusionOptions
+from models.geometry import Rect
+from models.job import DiffusionOptions, InpaintJob
+from models.pipeline import ProgressEvent, process
 from tests.support import lama
+from tests.support.pictures import encoded, photo
 
+Result = TypeVar("Result")
 OPTIONS = DiffusionOptions()
 BAD = 13
 """The value of pixels at which the engine fails."""
@@ -81,6 +87,15 @@ class Requests:
         self._engine = engine
         self._threads = ThreadPoolExecutor(16)
 
+    def send_group(self, *values: int) -> "Future[list[int]]":
+        def work() -> list[int]:
+            engine = QueuedEngine(self._engine, self.queue, Priority.INTERACTIVE)
+            mask = np.zeros((8, 8), np.uint8)
+            windows = [(np.full((8, 8, 3), value, np.uint8), mask) for value in values]
+            return [int(f.image[0, 0, 0]) for f in engine.run_group(windows, OPTIONS, lambda: False)]
+
+        return self._submit(work)
+
     def send(
         self,
         value: int,
@@ -98,6 +113,9 @@ class Requests:
             assert steps == [(1, 1)]
             return int(filling.image[0, 0, 0])
 
+        return self._submit(work)
+
+    def _submit(self, work: Callable[[], Result]) -> "Future[Result]":
         waiting, behind = len(self.queue._waiting), self._engine.began.is_set() and not self._engine.go.is_set()
         future = self._threads.submit(work)
         if behind:  # so that the order is known
@@ -147,6 +165,29 @@ def test_what_cannot_run_together_runs_in_turn() -> None:
     engine.go.set()
     assert [future.result(60) for future in [first, *futures]] == [101, 102, 103, 104]
     assert engine.passes == [[1], [3], [4], [2]]
+
+
+def test_windows_of_one_request_run_together_and_have_one_place_in_the_queue() -> None:
+    """Whoever waits goes along first; the request's own fill what room is left."""
+    engine = Batching(limit=3)
+    requests, first = behind_first(engine)
+    group, one, other = requests.send_group(2, 3, 4, 5), requests.send(6), requests.send(7, size=9)
+    engine.go.set()
+    assert group.result(60) == [102, 103, 104, 105]
+    assert [future.result(60) for future in (first, one, other)] == [101, 106, 107]
+    assert engine.passes == [[1], [2, 6, 3], [7], [4, 5]]
+
+
+def test_a_failing_window_of_a_group_runs_alone() -> None:
+    engine = Batching(limit=4)
+    requests, first = behind_first(engine)
+    group, other = requests.send_group(2, BAD, 4), requests.send(5)
+    engine.go.set()
+    with pytest.raises(RuntimeError, match="out of memory"):
+        group.result(60)
+    assert (first.result(60), other.result(60)) == (101, 105)
+    assert engine.passes == [[1], [2, 5, BAD, 4], [2], [5], [BAD]]
+    assert requests.send_group(8, 9).result(60) == [108, 109]
 
 
 def test_the_setting_goes_before_what_the_engine_says() -> None:
@@ -222,3 +263,42 @@ def test_a_batch_of_lama_is_its_windows_one_by_one(dtype: torch.dtype) -> None:
         difference = np.abs(alone.image.astype(int) - together.image)
         assert difference.mean() <= 2
         assert dtype is torch.bfloat16 or difference.max() <= 1
+
+
+class Gpu(LamaEngine):
+    """On the CPU, but batching as on a GPU."""
+
+    def __init__(self, limit: int) -> None:
+        state = generator_state(lama.wrapped("model", base=16, blocks=3).state_dict())
+        with torch.inference_mode():
+            super().__init__(Generator(state, Kind(torch.device("cpu"), torch.float32)), EngineInfo("lama", "cpu"))
+        self.limit = limit
+        self.passes: list[int] = []
+
+    def max_batch(self, height: int, width: int) -> int:
+        return self.limit
+
+    def run_batch(self, windows: Sequence[tuple[Image, Mask]]) -> list[Filling]:
+        self.passes.append(len(windows))
+        return super().run_batch(windows)
+
+
+def test_the_windows_of_one_request_are_batched_and_its_pixels_stay() -> None:
+    """Six words far apart, in windows of two shapes; through the pipeline and the queue."""
+    image = photo(900, 640)
+    words = [Rect(60 + 420 * column, 80 + 230 * row, 30 + 40 * (row == 1), 20) for column in (0, 1) for row in range(3)]
+    queue, pictures, told = WindowQueue(), [], list[ProgressEvent]()
+    engine = Gpu(limit=1)
+    for limit in (1, 4):
+        engine.limit, told = limit, []
+        result = process(
+            InpaintJob(tuple(words)), encoded(image), None, QueuedEngine(engine, queue, Priority.INTERACTIVE),
+            max_pixels=10**6, max_window_px=2048, on_progress=told.append, should_stop=lambda: False,
+        )  # fmt: skip
+        pictures.append(decode(result.data, max_pixels=10**6).rgb)
+    assert engine.passes[:6] == [1] * 6
+    assert sorted(engine.passes[6:]) == [2, 4]
+    assert np.abs(pictures[0].astype(int) - pictures[1]).max() <= 1  # of the same sum in another order
+    done = [(event.units_done, event.regions_done) for event in told if event.stage == "inpainting"]
+    assert [units for units, _ in done] == list(range(7))
+    assert done[-1] == (6, 6)

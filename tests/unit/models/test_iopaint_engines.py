@@ -15,13 +15,15 @@ from iopaint.schema import HDStrategy, InpaintRequest
 
 from models import weights
 from models.catalog import ERASE
-from models.errors import ModelUnavailable, UnknownModel
+from models.errors import ModelUnavailable, UnknownModel, WorkCancelled
 from models.geometry import Rect
-from models.job import DiffusionOptions
+from models.job import DiffusionOptions, InpaintJob
 from models.masks import regions_to_mask
+from models.pipeline import ProgressEvent, process
 from models.registry import EngineConfig, known_models, load_engine
 from models.weights import WeightsFile, WeightsStore
-from tests.support.pictures import photo
+from tests.support.erase_models import save_ldm
+from tests.support.pictures import encoded, photo
 from tests.support.weights import TinyLine, TinyManga, save, save_lama
 
 IMAGE = photo(101, 67)
@@ -54,6 +56,31 @@ def test_manga_runs_with_its_two_files(tmp_path: Path) -> None:
     save(TinyLine(), tmp_path / "erika.jit")
     filled = run(load_engine("manga", EngineConfig("cpu", str(tmp_path))))
     assert filled.shape == IMAGE.shape
+
+
+@pytest.mark.parametrize(("sampler", "units"), [("ddim", 20), ("plms", 21)])
+def test_a_job_of_ldm_stops_between_two_diffusion_steps(tmp_path: Path, sampler: str, units: int) -> None:
+    """Cancelled after its third step, the network does no fourth; the next job has all of its steps."""
+    engine = load_engine("ldm", EngineConfig("cpu", str(save_ldm(tmp_path))))
+    asked = DiffusionOptions(steps=20, sampler=sampler)
+    done: list[ProgressEvent] = []
+
+    def steps() -> list[int]:
+        return [event.units_done for event in done if event.stage == "inpainting"]
+
+    def run(stop_after: int) -> None:
+        done.clear()
+        process(
+            InpaintJob((Rect(20, 20, 40, 15),), diffusion=asked), encoded(IMAGE), None, engine,
+            max_pixels=10**6, max_window_px=2048, on_progress=done.append,
+            should_stop=lambda: max(steps(), default=0) >= stop_after,
+        )  # fmt: skip
+
+    with pytest.raises(WorkCancelled, match="between two diffusion steps"):
+        run(stop_after=3)
+    assert steps() == [0, 1, 2, 3]
+    run(stop_after=99)
+    assert steps() == list(range(units + 1))
 
 
 def test_iopaints_constants_are_left_as_they_were(tmp_path: Path) -> None:

@@ -92,6 +92,16 @@ def test_a_damaged_file_is_set_aside_and_fetched_again(tmp_path: Path, mirror: M
     assert mirror.asked == 1
 
 
+def test_a_damaged_file_that_cannot_be_set_aside_is_named(tmp_path: Path, mirror: Mirror) -> None:
+    """As in a folder mounted read-only; here the lock cannot be taken, which a test can do as root, too."""
+    store = tmp_path / "store"
+    (store / "big-lama.lock").mkdir(parents=True)
+    (store / "big-lama.pt").write_bytes(mirror.good[:-100])
+    with pytest.raises(ModelUnavailable, match=r"big-lama\.pt does not load, and it cannot be put aside in .*/store"):
+        load_engine("lama", config(store, mirror))
+    assert mirror.asked == 0
+
+
 def test_in_an_air_gapped_folder_nothing_is_fetched(tmp_path: Path, mirror: Mirror) -> None:
     (tmp_path / "store").mkdir()
     (tmp_path / "store" / "big-lama.pt").write_bytes(mirror.good)
