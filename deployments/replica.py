@@ -3,7 +3,6 @@
 PyTorch is imported there only, so that whoever builds the application does without.
 """
 
-import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -26,16 +25,11 @@ from models.job import InpaintJob, JobResult
 if TYPE_CHECKING:
     from deployments.inpainter import Inpainter
 
-_YIELDS = 4
-"""Added to the niceness of a model replica's process (Ray's workers have 15). An engine uses all cores there are; who
-asks for a status on the same machine needs the proxy, the ingress and the tracker, each for a moment."""
-
 
 class InpainterReplica:
     """Undecorated on purpose: only the builder makes deployments."""
 
     def __init__(self, config: InpainterConfig, tracker: TrackerConfig, detector: DeploymentHandle[Any]) -> None:
-        os.nice(_YIELDS)
         context = serve.get_replica_context()
         replica_id = context.replica_id.unique_id
         set_up(f"Inpainter {replica_id}", config.log)

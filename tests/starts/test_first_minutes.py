@@ -140,12 +140,6 @@ def test_a_task_is_one_trace_from_the_call_to_the_replica(service: Service, coll
     check_lines(service, answer.headers["X-Request-ID"])
 
 
-def test_an_engine_yields_to_who_only_asks(service: Service) -> None:
-    service.wait_healthy()
-    (engine,), (ingress,) = (service.named(f"ray::ServeReplica:iopaint:{name}") for name in ("Inpainter", "Ingress"))
-    assert os.getpriority(os.PRIO_PROCESS, engine) > os.getpriority(os.PRIO_PROCESS, ingress)
-
-
 def test_ctrl_c_ends_it_in_order(service: Service) -> None:
     """The last: the others need it."""
     service.wait_healthy()
