@@ -19,7 +19,7 @@ from playwright.sync_api import expect
 from websockets.sync.client import connect
 
 from tests.serve.browser.conftest import Visit
-from tests.serve.browser.steps import SAMPLE, drag, result_of, seen_progress, watch_progress
+from tests.serve.browser.steps import SAMPLE, follow_a_task, result_of
 from tests.support.chromium import chromium
 from tests.support.pictures import b64, encoded, photo
 from tests.support.service import Service, running
@@ -214,16 +214,7 @@ def test_the_playground_with_keys(service: Service, tmp_path: Path) -> None:
                 page.get_by_role("button", name="Remove all text").click()
                 expect(page.get_by_role("alert")).to_contain_text(told)
         page.locator("#canvas").scroll_into_view_if_needed()
-        drag(page, (50, 55), (400, 115))
-        drag(page, (420, 300), (500, 380))
-        page.get_by_label("Model").select_option("fake")
-        page.get_by_role("radio", name="As a task").check()
-        watch_progress(page)
-        page.get_by_role("button", name="Remove", exact=True).click()
-        expect(page.locator("#status")).to_contain_text("Done by fake", timeout=30_000)
-        assert len(set(seen_progress(page))) >= 3
-        expect(page.locator("#tasks tr").first).to_contain_text("completed")  # by the socket that hears of all tasks
-        expect(page.locator("#figures")).to_contain_text(re.compile(r"completed\s*[1-9]"))
+        follow_a_task(page, at_least=3)
         assert any("/ws/progress/" in url and f"api_key={KEY}" in url for url in visit.requests)
         with result_of(page, tmp_path) as picture:
             assert picture.size == SAMPLE

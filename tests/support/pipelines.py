@@ -27,14 +27,7 @@ def save_published_sd(folder: Path) -> Path:
     """
     diffusers, transformers = _library("diffusers"), _library("transformers")
     unet = diffusers.UNet2DConditionModel(sample_size=64, in_channels=9, cross_attention_dim=768)
-    vae = diffusers.AutoencoderKL(
-        block_out_channels=(128, 256, 512, 512),
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        latent_channels=4,
-        layers_per_block=2,
-        sample_size=512,
-    )
+    vae = _vae((128, 256, 512, 512), layers=2, norm_groups=32)
     text_encoder = transformers.CLIPTextModel(
         transformers.CLIPTextConfig(
             hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12
@@ -99,15 +92,14 @@ def _unet(**extra: object) -> Any:
     )
 
 
-def _vae() -> Any:
-
+def _vae(widths: tuple[int, ...] = (4, 4, 8, 8), layers: int = 1, norm_groups: int = 4) -> Any:
     return _library("diffusers").AutoencoderKL(
-        block_out_channels=(4, 4, 8, 8),
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=widths,
+        down_block_types=("DownEncoderBlock2D",) * len(widths),
+        up_block_types=("UpDecoderBlock2D",) * len(widths),
         latent_channels=4,
-        layers_per_block=1,
-        norm_num_groups=4,
+        layers_per_block=layers,
+        norm_num_groups=norm_groups,
         sample_size=512,
     )
 

@@ -1,6 +1,7 @@
 """What somebody does on the page, and what they see."""
 
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,20 @@ def drag(page: Page, *points: tuple[float, float]) -> None:
         if number == 0:
             page.mouse.down()
     page.mouse.up()
+
+
+def follow_a_task(page: Page, at_least: int) -> None:
+    """Two places as a task of ``fake``: its progress moves, in so many steps at least, and the table tells its end."""
+    drag(page, (50, 55), (400, 115))
+    drag(page, (420, 300), (500, 380))
+    page.get_by_label("Model").select_option("fake")
+    page.get_by_role("radio", name="As a task").check()
+    watch_progress(page)
+    page.get_by_role("button", name="Remove", exact=True).click()
+    expect(page.locator("#status")).to_contain_text("Done by fake", timeout=30_000)
+    assert len(set(seen_progress(page))) >= at_least
+    expect(page.locator("#tasks tr").first).to_contain_text("completed")  # by the socket that hears of all tasks
+    expect(page.locator("#figures")).to_contain_text(re.compile(r"completed\s*[1-9]"))
 
 
 def result_of(page: Page, tmp_path: Path) -> Image.Image:

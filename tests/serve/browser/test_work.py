@@ -12,10 +12,9 @@ from tests.serve.browser.steps import (
     SAMPLE,
     darkest_channel,
     drag,
+    follow_a_task,
     result_of,
-    seen_progress,
     shown,
-    watch_progress,
     with_sample,
 )
 from tests.support.pictures import encoded, photo
@@ -59,18 +58,8 @@ def test_the_slider_shows_before_and_after(visit: Visit) -> None:
 
 def test_a_task_with_live_progress(visit: Visit) -> None:
     page = with_sample(visit)
-    drag(page, (50, 55), (400, 115))
-    drag(page, (420, 300), (500, 380))
-    page.get_by_label("Model").select_option("fake")
-    page.get_by_role("radio", name="As a task").check()
-    watch_progress(page)
-    page.get_by_role("button", name="Remove", exact=True).click()
-    expect(page.locator("#status")).to_contain_text("Done by fake", timeout=20_000)
-    assert len(set(seen_progress(page))) >= 4
-    row = page.locator("#tasks tr").first
-    expect(row).to_contain_text("completed")
-    expect(row).to_contain_text("100 %")
-    expect(page.locator("#figures")).to_contain_text(re.compile(r"completed\s*[1-9]"))
+    follow_a_task(page, at_least=4)
+    expect(page.locator("#tasks tr").first).to_contain_text("100 %")
     assert any("/api/v1/ws/progress/" in url for url in visit.requests)
 
 
