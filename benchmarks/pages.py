@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from benchmarks.backgrounds import BACKGROUNDS
-from benchmarks.pairs import VISIBLE_LEVELS, Pair, jpeg
+from benchmarks.pairs import VISIBLE_LEVELS, Pair, jpeg, jpeg_file, opened
 from models.engine import Image
 from models.geometry import Box
 
@@ -185,10 +185,11 @@ def _variant(kind: str, style: str, before: Image, truth: Image, boxes: list[Box
     elif style == "blurred":
         before, truth = _blurred(before), _blurred(truth)
     strokes: NDArray[np.bool_] = np.abs(before.astype(np.int16) - truth).max(2) > VISIBLE_LEVELS
-    if style == "jpeg":
-        before, truth = jpeg(before, 80), jpeg(truth, 80)
+    file = jpeg_file(before, 80) if style == "jpeg" else None
+    if file:
+        before, truth = opened(file), jpeg(truth, 80)
     visible = [box for box in boxes if strokes[box.top : box.bottom, box.left : box.right].any()]
-    return Pair(f"{kind}-{style}", kind, style, before, truth, strokes, tuple(visible))
+    return Pair(f"{kind}-{style}", kind, style, before, truth, strokes, tuple(visible), file)
 
 
 def _blurred(image: Image) -> Image:

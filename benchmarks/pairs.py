@@ -26,7 +26,9 @@ _FONT_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts")
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """``strokes``: bool of shape (height, width), before compression. ``boxes``: one per line of text."""
+    """``strokes``: bool of shape (height, width), before compression. ``boxes``: one per line of text. ``file``: the
+    JPEG that ``before`` comes from, where it does.
+    """
 
     name: str
     kind: str
@@ -35,6 +37,7 @@ class Pair:
     truth: Image
     strokes: NDArray[np.bool_]
     boxes: tuple[Box, ...]
+    file: bytes | None = None
 
 
 def make_pairs(first_seed: int, per_kind: int) -> list[Pair]:
@@ -58,11 +61,13 @@ def make_pair(kind: str, style: str, seed: int) -> Pair:
     alpha = layer[..., 3:] / 255
     text = np.clip(np.rint(layer[..., :3] + clean * (1 - alpha)), 0, 255).astype(np.uint8)
     strokes = np.abs(text.astype(np.int16) - clean).max(2) > VISIBLE_LEVELS
+    file = None
     if style == "jpeg":
         quality = int(rng.integers(60, 93))
-        text, clean = jpeg(text, quality), jpeg(clean, quality)
+        file, clean = jpeg_file(text, quality), jpeg(clean, quality)
+        text = opened(file)
     margin = int(rng.integers(2, 7))
-    return Pair(f"{kind}-{style}-{seed}", kind, style, text, clean, strokes, (_cover(strokes, margin),))
+    return Pair(f"{kind}-{style}-{seed}", kind, style, text, clean, strokes, (_cover(strokes, margin),), file)
 
 
 def _lettering(rng: np.random.Generator, style: str, clean: Image) -> NDArray[np.float32]:
@@ -141,6 +146,15 @@ def _cover(strokes: NDArray[np.bool_], margin: int) -> Box:
 
 def jpeg(image: Image, quality: int) -> Image:
     """As it is after one round through JPEG."""
+    return opened(jpeg_file(image, quality))
+
+
+def jpeg_file(image: Image, quality: int) -> bytes:
+    """With half of the colour's resolution, as most have."""
     buffer = io.BytesIO()
-    Pillow.fromarray(image).save(buffer, "JPEG", quality=quality)
-    return np.asarray(Pillow.open(buffer).convert("RGB"))
+    Pillow.fromarray(image).save(buffer, "JPEG", quality=quality, subsampling=2)
+    return buffer.getvalue()
+
+
+def opened(file: bytes) -> Image:
+    return np.asarray(Pillow.open(io.BytesIO(file)).convert("RGB"))

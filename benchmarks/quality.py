@@ -67,15 +67,18 @@ def measure(pair: Pair, way: Way, seen: Seen, detector: TextDetector) -> tuple[R
     regions: tuple[Region, ...] = tuple(Rect(box.left, box.top, box.width, box.height) for box in pair.boxes)
     if way.found:
         regions = tuple(line.region() for line in seen.before)
-    after, reports, seconds = _run(pair.before, way, regions)
+    after, reports, seconds = _run(pair, way, regions)
     height, width = pair.strokes.shape
     covers = region_covers(regions, width, height)
-    mask = RegionMasks(pair.before, covers, MaskOptions(way.mode)).mask() > 0
-    allowed = np.zeros(pair.strokes.shape, bool)
+    masks = RegionMasks(pair.before, covers, MaskOptions(way.mode))
+    mask = masks.mask()
+    blocks = codec.decode(_sent(pair), max_pixels=10**8).colour_blocks
+    masks.unstained(blocks, np.zeros_like(mask) if way.found else None)
+    allowed = masks.marked(mask) > 0
     for box, cover in covers:
         allowed[box.top : box.bottom, box.left : box.right] |= cover
     row = measures(
-        pair, after, mask, allowed,
+        pair, after, mask > 0, allowed,
         lines=len(seen.before),
         lines_again=again(seen.before, seen.truth, find(detector, after)),
         ms_per_region=1000 * seconds / max(1, len(regions)),
@@ -84,16 +87,19 @@ def measure(pair: Pair, way: Way, seen: Seen, detector: TextDetector) -> tuple[R
     return row, after
 
 
-def _run(picture: Image, way: Way, regions: tuple[Region, ...]) -> tuple[Image, tuple[RegionReport, ...], float]:
-    data = bytes(cv2.imencode(".png", picture[..., ::-1])[1])
-    job = InpaintJob(regions, masking=MaskOptions(way.mode))
+def _run(pair: Pair, way: Way, regions: tuple[Region, ...]) -> tuple[Image, tuple[RegionReport, ...], float]:
+    job = InpaintJob(regions, masking=MaskOptions(way.mode), find_text=FindText() if way.found else None)
     started = time.process_time()
     result = process(
-        job, data, None, way.engine, max_pixels=10**8, max_window_px=2048, on_progress=_ignore,
+        job, _sent(pair), None, way.engine, max_pixels=10**8, max_window_px=2048, on_progress=_ignore,
         should_stop=lambda: False,
     )  # fmt: skip
     seconds = time.process_time() - started
     return codec.decode(result.data, max_pixels=10**8).rgb, result.stats.regions, seconds
+
+
+def _sent(pair: Pair) -> bytes:
+    return pair.file or bytes(cv2.imencode(".png", pair.before[..., ::-1])[1])
 
 
 def _ignore(event: ProgressEvent) -> None:

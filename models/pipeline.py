@@ -17,7 +17,7 @@ from models.engine import Filling, GroupingEngine, Image, InpaintEngine, Mask, S
 from models.errors import WorkCancelled
 from models.geometry import Box
 from models.job import DiffusionOptions, FillReport, InpaintJob, JobResult, JobStats
-from models.masks import region_covers
+from models.masks import region_covers, regions_to_mask
 from models.regions import RegionMasks
 from models.windows import Plan, Window
 
@@ -63,6 +63,7 @@ def process(
         covers = region_covers(job.regions, width, height) if job.regions is not None else []
         masks = RegionMasks(decoded.rgb, covers, job.masking)
         array, boxes = masks.mask(), masks.boxes
+        image_to_fill = masks.unstained(decoded.colour_blocks, _kept(job, width, height))
         if job.regions is None:
             array = codec.decode_mask(mask or b"", width=width, height=height, max_pixels=max_pixels)
         planned = plan(array, job.hd, max_window_px, costs_of(engine.info))
@@ -70,12 +71,12 @@ def process(
     on_progress(ProgressEvent("masking", 1, 1, regions_total=len(boxes)))
     meter = UnitMeter(on_progress)
     with clock.stage("inpaint"):
-        filled = inpaint_array(decoded.rgb, array, planned, boxes, job.diffusion, engine, meter, should_stop)
+        filled = inpaint_array(image_to_fill, array, planned, boxes, job.diffusion, engine, meter, should_stop)
         filled, array = _until_erased(filled, array, masks, job, max_window_px, engine, meter, should_stop)
-        picture = masks.feathered(filled.image)
+        picture = masks.finished(filled.image)
     _checkpoint(should_stop)
     with clock.stage("encode"):
-        data, media_type, notes = _encoded(picture, decoded, job, array)
+        data, media_type, notes = _encoded(picture, decoded, job, masks.marked(array))
     on_progress(ProgressEvent("finalizing", 1, 1, len(boxes)))
     return JobResult(
         data,
@@ -102,6 +103,11 @@ def _seeded(job: InpaintJob, image: bytes) -> InpaintJob:
     if job.diffusion.seed >= 0:
         return job
     return replace(job, diffusion=replace(job.diffusion, seed=zlib.crc32(image)))
+
+
+def _kept(job: InpaintJob, width: int, height: int) -> Mask | None:
+    """What has to stay of a picture whose text was found, not pointed at. None: all but the regions."""
+    return None if job.find_text is None else regions_to_mask(job.find_text.exclude, width, height, "exclude")
 
 
 def _encoded(
@@ -226,7 +232,7 @@ def _shown(kind: str, before: Image, mask: Mask) -> Image:
     if kind == "mask":
         return np.repeat(mask[:, :, np.newaxis], 3, axis=2)
     red = np.array([255, 0, 0], np.uint16)
-    return np.where(mask[:, :, np.newaxis] > 0, (before + red) // 2, before).astype(np.uint8)
+    return np.where(mask[:, :, np.newaxis] > 127, (before + red) // 2, before).astype(np.uint8)
 
 
 def _run(

@@ -7,10 +7,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from models.codec import ColourBlocks
 from models.engine import Image, Mask
 from models.geometry import Box
 from models.job import FillReport, MaskMode, MaskOptions, RegionReport
 from models.strokes.finder import Strokes, find_strokes, occupied_by
+from models.strokes.stains import without_stains
 from models.strokes.verdict import Residual, residual
 
 Bools = NDArray[np.bool_]
@@ -43,6 +45,7 @@ class RegionMasks:
             [None] * len(covers) if options.mode is MaskMode.BOX else find_strokes(image, covers)
         )
         self._regions = [_choose(*cover, strokes, options.mode) for cover, strokes in zip(covers, found, strict=True)]
+        self._recoloured = np.zeros((0, 0), bool)
 
     @property
     def boxes(self) -> list[Box]:
@@ -51,6 +54,23 @@ class RegionMasks:
     def mask(self) -> Mask:
         """All regions' masks, 255 where the picture is replaced."""
         return self._union(self._regions)
+
+    def unstained(self, blocks: ColourBlocks | None, kept: Mask | None = None) -> Image:
+        """The picture that fills go on from: without the stains that a JPEG's letters left around their strokes.
+
+        They are removed from the result too, within the regions; and around them, up to ``kept``, where that is given.
+        """
+        parts = [(region.box, region.chosen) for region in self._regions if region.mode is MaskMode.STROKES]
+        if blocks is None or not parts:
+            return self._image
+        cleaned, stained = without_stains(self._image, self.mask() > 0, blocks, parts)
+        covers = [(region.box, region.cover) for region in self._regions]
+        self._recoloured = stained & (occupied_by(self._image, covers) if kept is None else kept == 0)
+        return cleaned
+
+    def marked(self, mask: Mask) -> Mask:
+        """``mask``, and 127 where only the colour is replaced."""
+        return np.where((mask == 0) & self._recoloured, np.uint8(127), mask) if self._recoloured.size else mask
 
     def judge(self, after: Image) -> Mask | None:
         """Look for text in what was filled. The mask of one more pass over what is not erased; None: that was it."""
@@ -65,14 +85,20 @@ class RegionMasks:
                 again.append(region)
         return self._union(again) if again else None
 
-    def feathered(self, after: Image) -> Image:
-        """``after``, faded into the picture over the outer pixels of the masks' growth."""
-        feather_px = min(self._options.feather_px, self._options.dilate_px)
-        if not feather_px or not self._regions:
+    def finished(self, after: Image) -> Image:
+        """``after``, faded into the picture over the outer pixels of the masks' growth; nothing else has changed."""
+        if not self._regions:
             return after
-        depth = cv2.distanceTransform(self.mask(), cv2.DIST_L2, 5)
+        mask, image = self.mask(), self._image
+        if self._recoloured.size:
+            image = np.where((self._recoloured & (mask == 0))[:, :, np.newaxis], after, image)
+            after = np.where(mask[:, :, np.newaxis] > 0, after, image)
+        feather_px = min(self._options.feather_px, self._options.dilate_px)
+        if not feather_px:
+            return after
+        depth = cv2.distanceTransform(mask, cv2.DIST_L2, 5)
         weight = np.clip(depth / (feather_px + 1), 0, 1)[:, :, np.newaxis]
-        return np.rint(after * weight + self._image * (1 - weight)).astype(np.uint8)
+        return np.rint(after * weight + image * (1 - weight)).astype(np.uint8)
 
     def reports(self, engine: str, fills: Sequence[FillReport]) -> tuple[RegionReport, ...]:
         """In the order of the request."""

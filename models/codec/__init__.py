@@ -3,12 +3,14 @@
 Nothing here trusts a file beyond what it costs to check it; every failure is an error that names what is allowed.
 """
 
+from models.codec.blocks import ColourBlocks
 from models.codec.picture import SUPPORTED_FORMATS, DecodedImage, ImageHeader
 from models.codec.reader import decode, decode_mask, probe
 from models.codec.writer import check_output, encode
 
 __all__ = [
     "SUPPORTED_FORMATS",
+    "ColourBlocks",
     "DecodedImage",
     "ImageHeader",
     "check_output",

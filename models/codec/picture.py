@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import features
 
+from models.codec.blocks import ColourBlocks
 from models.engine import Image
 
 SUPPORTED_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", *(("AVIF",) if features.check("avif") else ()))
@@ -44,3 +45,5 @@ class DecodedImage:
     """The file has one colour channel; ``rgb`` has it three times."""
     deep: NDArray[np.uint16] | None = None
     """The pixels of a file with 16 bits per channel: ``(H, W, C)``, gray, gray with alpha, RGB or RGBA."""
+    colour_blocks: ColourBlocks | None = None
+    """Of a JPEG in colour."""

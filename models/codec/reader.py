@@ -10,6 +10,7 @@ from PIL import Image as PILImage
 from PIL import ImageCms, UnidentifiedImageError
 
 from models.codec import guard, metadata
+from models.codec.blocks import colour_blocks
 from models.codec.picture import BROKEN, SUPPORTED_FORMATS, DecodedImage, ImageHeader
 from models.engine import Image, Mask
 from models.errors import ImageTooLarge, InvalidField, InvalidImage, UnsupportedFormat
@@ -70,6 +71,7 @@ def decode(data: bytes, *, max_pixels: int) -> DecodedImage:
             tuple(notes),
             gray=gray,
             deep=deep,
+            colour_blocks=colour_blocks(image, orientation),
         )
 
 

@@ -1,0 +1,125 @@
+"""The colour that JPEG spreads around letters: how far it reaches, and that it is gone with them."""
+
+import io
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+from PIL import ImageDraw, ImageFont
+from skimage import data
+
+from models import codec
+from models.engines.classic.engine import ClassicEngine
+from models.geometry import Box, Rect
+from models.job import FindText, InpaintJob, MaskMode, MaskOptions, OutputOptions
+from models.pipeline import process
+from tests.support.pictures import decoded
+
+Pixels = NDArray[np.uint8]
+LIMIT = 10**7
+
+
+def jpeg(picture: Pixels, orientation: int = 1, subsampling: int = 2, quality: int = 80) -> bytes:
+    exif = Pillow.Exif()
+    exif[0x0112] = orientation
+    buffer = io.BytesIO()
+    Pillow.fromarray(picture).save(buffer, "JPEG", quality=quality, subsampling=subsampling, exif=exif)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+def test_blocks_are_as_far_as_a_colour_reaches(orientation: int, subsampling: int) -> None:
+    plain = np.full((107, 123, 3), 120, np.uint8)
+    spotted = plain.copy()
+    spotted[37:52, 60:63] = (250, 10, 10)
+    without, with_spot = (
+        codec.decode(jpeg(one, orientation, subsampling), max_pixels=LIMIT) for one in (plain, spotted)
+    )
+    changed = (without.rgb != with_spot.rgb).any(2)
+    spot = np.abs(with_spot.rgb.astype(int) - (250, 10, 10)).max(2) < 60
+    assert with_spot.colour_blocks is not None
+    # What decodes to the spot's colour is at most a pixel off from what was drawn.
+    grown = cv2.dilate(spot.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    touched = with_spot.colour_blocks.touched(grown, Box(0, 0, *spot.shape[::-1]))
+    assert not (changed & ~touched).any()
+    assert touched.sum() <= 3 * changed.sum()
+
+
+def test_only_a_jpeg_in_colour_has_blocks() -> None:
+    picture = Pillow.fromarray(np.full((20, 20, 3), 90, np.uint8))
+    for mode, kind in (("RGB", "PNG"), ("L", "JPEG"), ("CMYK", "JPEG")):
+        buffer = io.BytesIO()
+        picture.convert(mode).save(buffer, kind)
+        assert codec.decode(buffer.getvalue(), max_pixels=LIMIT).colour_blocks is None
+
+
+def photograph(colour: str, picture: str = "chelsea") -> tuple[Pixels, Pixels, Box]:
+    """With a line of text and without, and the text's box."""
+    bare = Pillow.fromarray(getattr(data, picture)())
+    written = bare.copy()
+    draw, font = ImageDraw.Draw(written), ImageFont.load_default(34)
+    draw.text((60, 180), "Holiday 2024", colour, font)
+    left, top, right, bottom = (int(v) for v in draw.textbbox((60, 180), "Holiday 2024", font))
+    return np.asarray(written), np.asarray(bare), Box(left - 6, top - 6, right + 6, bottom + 6)
+
+
+def cleaned(file: bytes, box: Box, *, kind: str = "image", find: FindText | None = None) -> Pixels:
+    job = InpaintJob(
+        (Rect(box.left, box.top, box.width, box.height),), masking=MaskOptions(MaskMode.STROKES),
+        find_text=find, output=OutputOptions(kind=kind),  # type: ignore[arg-type]
+    )  # fmt: skip
+    result = process(
+        job, file, None, ClassicEngine(), max_pixels=LIMIT, max_window_px=2048, on_progress=lambda _: None,
+        should_stop=lambda: False,
+    )  # fmt: skip
+    return decoded(result.data)
+
+
+def colour_error(picture: Pixels, truth: Pixels, box: Box) -> float:
+    """Root mean square, of Cb and Cr."""
+    ours, theirs = (cv2.cvtColor(one[box.slices], cv2.COLOR_RGB2YCrCb).astype(float) for one in (picture, truth))
+    return float(np.sqrt(((ours - theirs)[..., 1:] ** 2).mean()))
+
+
+@pytest.mark.parametrize("colour", ["red", "blue", "lime"])
+@pytest.mark.parametrize("subsampling", [0, 2])
+def test_a_jpeg_keeps_no_stains(colour: str, subsampling: int) -> None:
+    """Against the very same pixels in a file that does not tell that it once was a JPEG."""
+    written, bare, box = photograph(colour)
+    file, truth = jpeg(written, subsampling=subsampling), decoded(jpeg(bare, subsampling=subsampling))
+    buffer = io.BytesIO()
+    Pillow.fromarray(decoded(file)).save(buffer, "PNG")
+    stained = colour_error(cleaned(buffer.getvalue(), box), truth, box)
+    assert colour_error(cleaned(file, box), truth, box) < 0.85 * stained
+
+
+def test_nothing_changes_outside_of_the_region_and_the_mask_tells_all_that_does() -> None:
+    written, _, box = photograph("red")
+    file = jpeg(written)
+    before, after, mask = decoded(file), cleaned(file, box), cleaned(file, box, kind="mask")[..., 0]
+    changed = (before != after).any(2)
+    inside = np.zeros(changed.shape, bool)
+    inside[box.slices] = True
+    assert changed.any()
+    assert not (changed & ~inside).any()
+    assert not (changed & (mask == 0)).any()
+    assert set(np.unique(mask)) == {0, 127, 255}
+    assert (changed & (mask == 127)).any()
+
+
+def test_around_text_that_was_found_stains_go_too_but_not_where_something_is_to_stay() -> None:
+    written, _, box = photograph("red")
+    tight = Box(box.left + 5, box.top + 5, box.right - 5, box.bottom - 5)
+    file, before = jpeg(written), decoded(jpeg(written))
+    keep = Rect(0, 0, written.shape[1], tight.top)
+    for exclude, stays in (((), False), ((keep,), True)):
+        after = cleaned(file, tight, find=FindText(exclude=exclude))
+        assert (after[: tight.top] == before[: tight.top]).all() == stays
+
+
+def test_the_same_request_gives_the_same_pixels() -> None:
+    written, _, box = photograph("blue")
+    assert np.array_equal(cleaned(jpeg(written), box), cleaned(jpeg(written), box))
