@@ -49,6 +49,8 @@ class Size:
 
 @dataclass
 class Measured:
+    joining_s: list[float] = field(default_factory=list)
+    """Status answers while the watchers connect, all at once."""
     status_s: list[float] = field(default_factory=list)
     update_s: list[float] = field(default_factory=list)
     submit_s: list[float] = field(default_factory=list)
@@ -101,7 +103,7 @@ def _task(number: int, windows: int) -> dict[str, Any]:
 
 
 class Load:
-    """``until`` is when everybody stops."""
+    """``until`` is when everybody stops. Figures are taken from ``settled`` on: when all watchers are connected."""
 
     def __init__(self, service: Service, size: Size, ended: list[str]) -> None:
         self._api = f"{service.url}/api/v1"
@@ -109,6 +111,8 @@ class Load:
         self._size = size
         self._ended = ended
         self.measured = Measured()
+        self.settled = asyncio.Event()
+        self._connected = 0
 
     async def submit(self, session: aiohttp.ClientSession, console: Console) -> None:
         long, short = _task(0, 100), _task(0, 1)
@@ -144,8 +148,12 @@ class Load:
                 message = json.loads(frame.data)
                 news = message.get("updated_at", "")
                 # The first is the state on connecting; the same state again is only sent for its fresh times.
-                if seen and news != seen:
+                if seen and news != seen and self.settled.is_set():
                     self.measured.update_s.append(time.time() - datetime.fromisoformat(news).timestamp())
+                if not seen and news:
+                    self._connected += 1
+                    if self._connected == self._size.watchers:
+                        self.settled.set()
                 seen = news or seen
 
     async def ask(self, session: aiohttp.ClientSession, until: float) -> None:
@@ -157,7 +165,8 @@ class Load:
             async with session.get(f"{self._api}/task-status/{name}") as response:
                 assert response.status == 200, await response.text()
                 await response.read()
-            self.measured.status_s.append(time.monotonic() - began)
+            figures = self.measured.status_s if self.settled.is_set() else self.measured.joining_s
+            figures.append(time.monotonic() - began)
             await asyncio.sleep(0.05)
 
     async def memory(self, pid: int, until: float) -> None:
@@ -201,6 +210,7 @@ def print_measured(measured: Measured, size: Size, console: Console) -> None:
     )
     table = Table("", "count", "median", "p99", "longest", title=title)
     for name, values in (
+        ("status answers while the watchers connect, ms", measured.joining_s),
         ("status answers, ms", measured.status_s),
         ("updates at the watchers, ms after the unit ended", measured.update_s),
         ("submits, ms (8 at once)", measured.submit_s),

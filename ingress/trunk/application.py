@@ -11,7 +11,7 @@ from ingress.trunk import events
 from ingress.trunk.events import PATH, Event
 
 log = logging.getLogger("ray.serve")
-_GATHER_S = 0.02
+_GATHER_S = 0.01
 
 
 class TrunkEnd:

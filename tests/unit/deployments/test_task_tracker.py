@@ -253,6 +253,16 @@ async def test_delete_forgets_an_ended_task_and_its_files(bench: Bench, tmp_path
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and "owners" not in path.parts]
 
 
+async def test_what_changes_at_about_the_same_time_is_told_in_one_answer(bench: Bench) -> None:
+    known = await bench.tracker.changes("", -1, 0)
+    waiting = asyncio.create_task(bench.tracker.changes(known.epoch, known.version, 5))
+    await asyncio.sleep(0)  # it waits before the first change
+    await bench.submit("a")
+    await asyncio.sleep(0)  # and is awake before the second
+    await bench.submit("b")
+    assert {snapshot.task_id for snapshot in (await waiting).tasks} == {"a", "b"}
+
+
 async def test_ends_are_told_once_although_the_tracker_was_rebuilt(tmp_path: Path) -> None:
     first = Bench(str(tmp_path))
     await first.submit("old")
