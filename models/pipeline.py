@@ -61,9 +61,9 @@ def process(
     height, width = decoded.rgb.shape[:2]
     with clock.stage("mask"):
         covers = region_covers(job.regions, width, height) if job.regions is not None else []
-        masks = RegionMasks(decoded.rgb, covers, job.masking)
+        masks = RegionMasks(decoded.rgb, covers, job.masking, decoded.colour_blocks)
         array, boxes = masks.mask(), masks.boxes
-        image_to_fill = masks.unstained(decoded.colour_blocks, _kept(job, width, height))
+        image_to_fill = masks.unstained(_kept(job, width, height))
         if job.regions is None:
             array = codec.decode_mask(mask or b"", width=width, height=height, max_pixels=max_pixels)
         planned = plan(array, job.hd, max_window_px, costs_of(engine.info))

@@ -12,7 +12,7 @@ from models.engine import Image, Mask
 from models.geometry import Box
 from models.job import FillReport, MaskMode, MaskOptions, RegionReport
 from models.strokes.finder import Strokes, find_strokes, occupied_by
-from models.strokes.stains import without_stains
+from models.strokes.traces import without_traces
 from models.strokes.verdict import Residual, residual
 
 Bools = NDArray[np.bool_]
@@ -36,16 +36,25 @@ class _Region:
 
 
 class RegionMasks:
-    """The masks of one image's regions, as they grow from pass to pass. ``image`` is the picture with its text."""
+    """The masks of one image's regions, as they grow from pass to pass. ``image`` is the picture with its text;
+    ``blocks`` are those of the JPEG that it comes from.
+    """
 
-    def __init__(self, image: Image, covers: Sequence[tuple[Box, Bools]], options: MaskOptions) -> None:
+    def __init__(
+        self,
+        image: Image,
+        covers: Sequence[tuple[Box, Bools]],
+        options: MaskOptions,
+        blocks: ColourBlocks | None = None,
+    ) -> None:
         self._image = image
         self._options = options
+        self._blocks = blocks
         found: Sequence[Strokes | None] = (
             [None] * len(covers) if options.mode is MaskMode.BOX else find_strokes(image, covers)
         )
         self._regions = [_choose(*cover, strokes, options.mode) for cover, strokes in zip(covers, found, strict=True)]
-        self._recoloured = np.zeros((0, 0), bool)
+        self._cleaned = np.zeros((0, 0), bool)
 
     @property
     def boxes(self) -> list[Box]:
@@ -55,22 +64,24 @@ class RegionMasks:
         """All regions' masks, 255 where the picture is replaced."""
         return self._union(self._regions)
 
-    def unstained(self, blocks: ColourBlocks | None, kept: Mask | None = None) -> Image:
-        """The picture that fills go on from: without the stains that a JPEG's letters left around their strokes.
+    def unstained(self, kept: Mask | None = None) -> Image:
+        """The picture that fills go on from: without what a JPEG's letters left around their strokes.
 
-        They are removed from the result too, within the regions; and around them, up to ``kept``, where that is given.
+        It is gone from the result too, within the regions; and around them, up to ``kept``, where that is given.
         """
-        parts = [(region.box, region.chosen) for region in self._regions if region.mode is MaskMode.STROKES]
-        if blocks is None or not parts:
+        parts = [
+            (region.box, region.chosen, region.cover) for region in self._regions if region.mode is MaskMode.STROKES
+        ]
+        if self._blocks is None or not parts:
             return self._image
-        cleaned, stained = without_stains(self._image, self.mask() > 0, blocks, parts)
+        cleaned, changed = without_traces(self._image, self.mask() > 0, self._blocks, parts)
         covers = [(region.box, region.cover) for region in self._regions]
-        self._recoloured = stained & (occupied_by(self._image, covers) if kept is None else kept == 0)
+        self._cleaned = changed & (occupied_by(self._image, covers) if kept is None else kept == 0)
         return cleaned
 
     def marked(self, mask: Mask) -> Mask:
-        """``mask``, and 127 where only the colour is replaced."""
-        return np.where((mask == 0) & self._recoloured, np.uint8(127), mask) if self._recoloured.size else mask
+        """``mask``, and 127 where only traces of it are."""
+        return np.where((mask == 0) & self._cleaned, np.uint8(127), mask) if self._cleaned.size else mask
 
     def judge(self, after: Image) -> Mask | None:
         """Look for text in what was filled. The mask of one more pass over what is not erased; None: that was it."""
@@ -90,8 +101,8 @@ class RegionMasks:
         if not self._regions:
             return after
         mask, image = self.mask(), self._image
-        if self._recoloured.size:
-            image = np.where((self._recoloured & (mask == 0))[:, :, np.newaxis], after, image)
+        if self._cleaned.size:
+            image = np.where((self._cleaned & (mask == 0))[:, :, np.newaxis], after, image)
             after = np.where(mask[:, :, np.newaxis] > 0, after, image)
         feather_px = min(self._options.feather_px, self._options.dilate_px)
         if not feather_px:

@@ -25,6 +25,11 @@ class ColourBlocks:
     left: int = 0
     top: int = 0
 
+    @property
+    def of_brightness(self) -> "ColourBlocks":
+        """The blocks over which the same file spreads brightness."""
+        return ColourBlocks(_BLOCK, _BLOCK, self.left, self.top)
+
     def around(self, box: Box) -> Box:
         """What ``touched`` can mark for a mask in that box; not clipped to any picture."""
         left, right = _whole(box.left - self.left, box.right - self.left, self.width)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from models.engine import Image
 from models.geometry import Box
+from models.strokes.colours import completed
 from models.strokes.halo import AROUND_PX, halo_px
 from models.strokes.novelty import Bools, Field, novelty
 from models.strokes.plain import commonest, framed_strokes, plain_strokes
@@ -26,6 +27,8 @@ _SINGLE_LINE_PX = 96
 _MAX_COPIES = 4
 _CLEARLY_SURER = 0.04
 _SURE_PROBABILITY = 0.4
+_LIKE_STROKES = 0.7
+"""How likely what has the strokes' colour is taken to be one."""
 _LEAST_STROKE_PX = 6
 _MOST_DRAWN, _OTHER_LEVELS = 0.7, 40.0
 """More of a region than this, on a ground of so different a colour, is a sign, a card or a balloon, not letters."""
@@ -99,9 +102,15 @@ def likelihood(image: Image, box: Box, cover: Bools, occupied: Bools) -> Field:
         drawn, rim = None, inside & ~_eroded(inside)
     else:
         drawn = plain_strokes(rgb, inside, rim)
-        if drawn is not None and _other_ground(rgb, inside, rim, drawn):
+        differing = plain_strokes(rgb, inside, rim, loosely=True) if drawn is None else drawn
+        if differing is not None and _other_ground(rgb, inside, rim, differing):
             drawn = framed_strokes(rgb, inside)
-    found = _in_copies(rgb, inside, others, novelty(rgb, rim)) if drawn is None else drawn.astype(np.float32)
+    if drawn is None:
+        found = _in_copies(rgb, inside, others, novelty(rgb, rim)) * inside
+        lacking = completed(rgb, found >= _SURE_PROBABILITY, inside, others)
+        found[lacking] = np.maximum(found[lacking], _LIKE_STROKES)
+    else:
+        found = drawn.astype(np.float32)
     return np.asarray(found[crop.inner] * cover, np.float32)
 
 

@@ -12,25 +12,29 @@ from models.strokes.novelty import Bools, Field
 _MAX_SAMPLES = 800
 _NEAR_PX = 4
 _LEAST_RIM_PX = 40
-_FIRST, _WITHIN = 40.0, 4.0
-"""Levels of 255: how far from the median colour what is fitted first, and how far from the surface what it explains."""
-_LEAST_SHARE, _MOST_SPREAD = 0.92, 1.3
-"""A rim of which the surface explains this share, with this median error in levels, is plain."""
+_FIRST = 40.0
+"""Levels of 255: how far from the median colour what is fitted first."""
+_STRICT, _LOOSE = (4.0, 0.92, 1.3), (10.0, 0.85, 3.5)
+"""How far from the surface what it explains: a rim of which it explains this share, with this median error in levels,
+is plain. The loose ones allow for what compression leaves beside letters.
+"""
 _ONE_GROUND, _LEAST_GROUND = 24.0, 0.35
 """Levels from the commonest colour that still are the same ground, and the share of a region that this has to be."""
+_PAINT, _BESIDE_PAINT_PX = 48.0, 3
 _VISIBLE, _CLEAR = 5.0, 14.0
 """Levels of 255, of the channel that differs most."""
 
 
-def plain_strokes(rgb: Image, inside: Bools, rim: Bools) -> Bools | None:
+def plain_strokes(rgb: Image, inside: Bools, rim: Bools, loosely: bool = False) -> Bools | None:
     """What differs, in the crop ``rgb`` ``(H, W, 3)``, from a quadratic surface through the colours of ``rim``.
 
-    ``inside``, ``rim``: the region and its surroundings, ``(H, W)``. None where these are no plain colour or gradient.
+    ``inside``, ``rim``: the region and its surroundings, ``(H, W)``. None where these are no plain colour or gradient;
+    ``loosely``: but for some noise.
     """
     # What touches the region tells most: further out may be a sign's frame, or another ground.
     near = rim & (cv2.dilate(inside.astype(np.uint8), np.ones((2 * _NEAR_PX + 1, 2 * _NEAR_PX + 1), np.uint8)) > 0)
     for ring in (near, rim):
-        surface = _plain_surface(rgb, ring)
+        surface = _plain_surface(rgb, ring, _LOOSE if loosely else _STRICT)
         if surface is not None:
             return _differing(rgb, surface)
     return None
@@ -52,15 +56,24 @@ def framed_strokes(rgb: Image, inside: Bools) -> Bools | None:
     alike = inside & (np.abs(rgb - middle).max(2) < _ONE_GROUND)
     # Without what touches anything else: blurred edges, and most of the ringing of compression.
     ground = alike & (cv2.erode(alike.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0)
-    surface = _plain_surface(rgb, ground) if alike.sum() >= _LEAST_GROUND * inside.sum() else None
+    # Of whatever noise: what lies around the sign is plain, so that this is no photograph.
+    surface = _plain_surface(rgb, ground, _LOOSE) if alike.sum() >= _LEAST_GROUND * inside.sum() else None
     if surface is None:
         return None
-    drawn = (_differing(rgb, surface) & inside).astype(np.uint8)
+    drawn = _differing(rgb, surface) & inside
+    # The ringing of compression ties letters to their frame, but is weaker than both.
+    paint = inside & (_largest(rgb - surface) > _PAINT)
     edge = inside & (cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=0) == 0)
-    count, labels = cv2.connectedComponents(drawn)
-    letters = np.ones(count, bool)
-    letters[0], letters[labels[edge]] = False, False
-    return np.asarray(letters[labels], bool) if letters.any() else None
+    letters = _apart(drawn, edge) | (drawn & _grown(_apart(paint, edge), _BESIDE_PAINT_PX))
+    return letters if letters.any() else None
+
+
+def _apart(drawn: Bools, edge: Bools) -> Bools:
+    """The components that do not reach the edge."""
+    count, labels = cv2.connectedComponents(drawn.astype(np.uint8))
+    apart = np.ones(count, bool)
+    apart[0], apart[labels[edge]] = False, False
+    return np.asarray(apart[labels], bool)
 
 
 def _differing(rgb: Image, surface: Field) -> Bools:
@@ -72,13 +85,18 @@ def _differing(rgb: Image, surface: Field) -> Bools:
     return cv2.dilate(drawn.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
 
 
+def _grown(mask: Bools, by_px: int) -> Bools:
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), np.ones((2 * by_px + 1,) * 2, np.uint8)) > 0)
+
+
 def _largest(difference: NDArray[Any]) -> Field:
     """Of the three channels, without sign; by planes, which is ten times as fast as a maximum over the last axis."""
     first, second, third = cv2.split(np.abs(difference))
     return np.asarray(np.maximum(np.maximum(first, second), third), np.float32)
 
 
-def _plain_surface(rgb: Image, rim: Bools) -> Field | None:
+def _plain_surface(rgb: Image, rim: Bools, limits: tuple[float, float, float] = _STRICT) -> Field | None:
+    within, least_share, most_spread = limits
     ys, xs = np.nonzero(rim)
     if len(ys) < _LEAST_RIM_PX:
         return None
@@ -98,8 +116,8 @@ def _plain_surface(rgb: Image, rim: Bools) -> Field | None:
         normal = matrix.T @ matrix + np.diag([0, 1e-3, 1e-3, 1e-2, 1e-2, 1e-2]) * len(matrix)
         coefficients = np.linalg.solve(normal, matrix.T @ colours[inside]).astype(np.float32)
         errors = np.abs(colours - basis @ coefficients).max(1)
-        inside = errors <= _WITHIN
-    if inside.mean() < _LEAST_SHARE or float(np.median(errors)) > _MOST_SPREAD:
+        inside = errors <= within
+    if inside.mean() < least_share or float(np.median(errors)) > most_spread:
         return None
     across, down = np.linspace(-1, 1, width, dtype=np.float32), np.linspace(-1, 1, height, dtype=np.float32)
     return _surface(across, down, coefficients)

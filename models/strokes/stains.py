@@ -4,19 +4,13 @@ Within the blocks that strokes touch only the colour is made anew, from what is 
 (Levin et al., "Colorization using optimization", 2004); the brightness, and with it the texture, stays.
 """
 
-from collections.abc import Iterable
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.codec import ColourBlocks
 from models.engine import Image
-from models.geometry import Box
 from models.strokes.novelty import Bools, Field
 
-_AROUND_PX = 16
-"""Of surroundings, beyond the blocks, that colour is taken from."""
 _TRUSTED_PX = 3.0
 """From so far from the strokes on, a colour counts as much as that of its neighbours; at the strokes, for nothing."""
 _EDGE_LEVELS = 6.0
@@ -32,37 +26,17 @@ _TO_RGB = np.array([[0, 1.402], [-0.344136, -0.714136], [1.772, 0]], np.float32)
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
-def without_stains(
-    image: Image, strokes: Bools, blocks: ColourBlocks, regions: Iterable[tuple[Box, Bools]]
-) -> tuple[Image, Bools]:
-    """The picture ``(H, W, 3)`` with new colour in the blocks that the strokes of the regions touch; and where that is.
+def without_stains(rgb: Image, strokes: Bools, spoilt: Bools) -> Field | None:
+    """What is ``spoilt`` of a crop, ``(H, W, 3)``, with new colour: RGB ``(N, 3)``. None: it is all of one colour.
 
-    ``strokes`` ``(H, W)``: all that will be filled, which no colour is taken from. Each region: a box, and which of its
-    pixels are its strokes.
+    ``strokes`` are all that will be filled, which no colour is taken from; both of the crop's shape ``(H, W)``. The
+    crop begins where a pair of pixels does that shares its colour, and shows surroundings.
     """
-    height, width = strokes.shape
-    cleaned, touched = image.copy(), np.zeros(strokes.shape, bool)
-    for box, ours in regions:
-        reach = blocks.around(box).clip(width, height)
-        whole = np.zeros((reach.height, reach.width), np.uint8)
-        whole[box.top - reach.top : box.bottom - reach.top, box.left - reach.left : box.right - reach.left] = ours
-        here = blocks.touched(whole > 0, reach)
-        outer = _even(reach, _AROUND_PX, width, height)
-        view = outer.slices
-        spoilt = np.zeros((outer.height, outer.width), bool)
-        spoilt[reach.moved(-outer.left, -outer.top).slices] = here
-        colour = _colour(image[view], strokes[view], spoilt)
-        if colour is not None:
-            part = image[view][spoilt] + (colour - _chroma(image[view]))[spoilt] @ _TO_RGB.T
-            cleaned[view][spoilt] = np.clip(np.rint(part), 0, 255)
-            touched[view] |= spoilt
-    return cleaned, touched & ~strokes
-
-
-def _even(box: Box, by_px: int, width: int, height: int) -> Box:
-    """Grown, to where pairs of pixels that share their colour begin."""
-    left, top = (box.left - by_px) // 2 * 2, (box.top - by_px) // 2 * 2
-    return Box(left, top, box.right + by_px, box.bottom + by_px).clip(width, height)
+    chroma = _chroma(rgb)
+    if float(np.ptp(chroma.reshape(-1, 2), axis=0).max()) <= _GREY_LEVELS:
+        return None
+    colour = _colour(rgb, chroma, strokes, spoilt)
+    return np.asarray(np.clip(rgb[spoilt] + (colour - chroma)[spoilt] @ _TO_RGB.T, 0, 255), np.float32)
 
 
 def _chroma(rgb: Image) -> Field:
@@ -70,11 +44,8 @@ def _chroma(rgb: Image) -> Field:
     return np.asarray(cv2.transform(rgb.astype(np.float32), _CHROMA), np.float32)
 
 
-def _colour(rgb: Image, strokes: Bools, spoilt: Bools) -> Field | None:
-    """Cb and Cr of a crop, ``(H, W, 2)``, as they would be without stains. None: it is all of one colour."""
-    chroma = _chroma(rgb)
-    if float(np.ptp(chroma.reshape(-1, 2), axis=0).max()) <= _GREY_LEVELS:
-        return None
+def _colour(rgb: Image, chroma: Field, strokes: Bools, spoilt: Bools) -> Field:
+    """Cb and Cr, ``(H, W, 2)``, as they would be without stains."""
     distance = cv2.distanceTransform((~strokes).astype(np.uint8), cv2.DIST_L2, 5)
     trust = np.where(spoilt, np.clip(distance / _TRUSTED_PX, 0, 1), 1).astype(np.float32)
     hidden = _halved(strokes.astype(np.float32)) > 0

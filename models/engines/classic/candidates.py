@@ -23,7 +23,7 @@ _FILLS = {
     "biharmonic": Candidate(
         "biharmonic", smooth.biharmonic, lambda pixels, missing: 2000.0 + 0.02 * missing**1.5, local=True
     ),
-    "pattern": Candidate("pattern", pattern, lambda pixels, missing: 0.25 * pixels),
+    "pattern": Candidate("pattern", pattern, lambda pixels, missing: 0.25 * pixels, smooth=False),
 }  # fmt: skip
 _UNTRIED = {
     "navier-stokes": Candidate("navier-stokes", smooth.navier_stokes, lambda pixels, missing: 1.0 * missing),
@@ -31,6 +31,7 @@ _UNTRIED = {
 }
 """Can be named, but hardly ever won a trial on pairs with a known truth: not worth their time there."""
 
+SURFACE = _FILLS["surface"]
 FALLBACK = _UNTRIED["navier-stokes"]
 """Taken where nothing is known beside the mask to try on."""
 

@@ -8,17 +8,19 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from models.engine import EngineInfo, Filling, Image, Mask, OnStep, ShouldStop
-from models.engines.classic.candidates import FALLBACK, candidates, named
+from models.engines.classic.candidates import FALLBACK, SURFACE, candidates, named
 from models.engines.classic.groups import Group, Groups
 from models.engines.classic.plain import plain
 from models.engines.classic.seam import continues
 from models.engines.classic.smooth import Unknown, Values
-from models.engines.classic.trial import Candidate, Choice, Trial, choose, prepare
+from models.engines.classic.trial import Candidate, Choice, Trial, choose, prepare, rim_trial
 from models.errors import WorkCancelled
 from models.job import DiffusionOptions, FillReport
 
 _GREY = 127
 _MAX_REJECTED = 3
+_TIMES_WORSE, _LEVELS_WORSE = 2.0, 4.0
+"""Where a surface foretells what is right around a mask, so much larger an error beside it tells of another ground."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,25 +92,34 @@ class ClassicEngine:
         return self._tried(image, unknown, group)
 
     def _tried(self, image: Image, unknown: Unknown, group: Group) -> GroupFill:
-        trial = prepare(image, unknown, group.ours, group.inner)
-        left = list(self._candidates) if trial else []
-        first: GroupFill | None = None
-        while trial and len(left) > max(0, len(self._candidates) - _MAX_REJECTED):
-            chosen = choose(trial, unknown.size, int(unknown.sum()), left)
-            if chosen is None:
+        beside = prepare(image, unknown, group.ours, group.inner)
+        around = rim_trial(image, unknown, group.ours, group.inner)
+        of_surface = around.error(SURFACE) if around else np.inf
+        left = list(self._candidates) if beside else []
+        while beside and len(left) > max(0, len(self._candidates) - _MAX_REJECTED):
+            chosen = choose(beside, unknown.size, int(unknown.sum()), left)
+            if chosen is None or chosen[1] > _TIMES_WORSE * of_surface + _LEVELS_WORSE:
                 break
-            best, error = chosen
-            values = best.fill(image, unknown)[group.ours[unknown]]
-            fill = GroupFill(group, values, Choice(best.name, round(error, 3)), trial)
-            if continues(image, unknown, group, values):
-                return fill
+            if chosen[0].smooth or chosen[1] <= of_surface:
+                fill = _filled(image, unknown, group, chosen, beside)
+                if continues(image, unknown, group, fill.values):
+                    return fill
             # The ground of the trial was not this ground: of a wall beside the sign, say.
-            first = first or fill
-            left.remove(best)
-        if first is not None:
-            return first
+            left.remove(chosen[0])
+        smooth = [one for one in self._candidates if one.smooth]
+        chosen = choose(around, unknown.size, int(unknown.sum()), smooth) if around else None
+        if chosen:
+            return _filled(image, unknown, group, chosen, beside)
         values = FALLBACK.fill(image, unknown)[group.ours[unknown]]
-        return GroupFill(group, values, Choice(FALLBACK.name, None), trial)
+        return GroupFill(group, values, Choice(FALLBACK.name, None), beside)
+
+
+def _filled(
+    image: Image, unknown: Unknown, group: Group, chosen: tuple[Candidate, float], trial: Trial | None
+) -> GroupFill:
+    best, error = chosen
+    values = best.fill(image, unknown)[group.ours[unknown]]
+    return GroupFill(group, values, Choice(best.name, round(error, 3)), trial)
 
 
 @cache

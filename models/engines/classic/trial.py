@@ -19,12 +19,14 @@ class Candidate:
     """``cost``: work per call in microseconds of one core, from the numbers of pixels in the window and in the hole.
 
     ``local``: what it fills depends only on the ground next to each hole, so holes that nobody asks about need no work.
+    ``smooth``: it goes on from what is around a hole, and copies nothing from further away.
     """
 
     name: str
     fill: Fill
     cost: Callable[[int, int], float]
     local: bool = False
+    smooth: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ _GOOD_ENOUGH = 0.6
 """Levels of error that no later candidate can improve visibly: about what rounding alone gives."""
 _ALIKE_SPREADS, _ALIKE_LEVELS = 1.5, 12.0
 """Colours are alike whose medians differ by at most so many spreads of the middle half, and so many levels more."""
+_RIM_PX, _RIM_MOST, _RIM_GOOD_ENOUGH = 3, 24.0, 4.0
 _TRIALS = 2
 _TRIED_PX = 120
 """Of a long line only so much, its middle, is tried."""
@@ -62,6 +65,9 @@ class Trial:
     image: Image
     unknown: Unknown
     tested: Unknown
+    most: float = np.inf
+    """Levels that no pixel counts more than: what is left of a letter, or a frame, is no ground."""
+    good_enough: float = _GOOD_ENOUGH
 
     @property
     def missing(self) -> int:
@@ -75,7 +81,8 @@ class Trial:
     def error_of(self, guess: NDArray[np.generic]) -> float:
         """``guess``: what was put in place of the tested pixels, shape ``(n, 3)``."""
         truth = self.image[self.tested].astype(np.float32)
-        return float(np.sqrt(((guess.astype(np.float32) - truth) ** 2).mean()))
+        off = np.minimum(np.abs(guess.astype(np.float32) - truth), self.most)
+        return float(np.sqrt((off**2).mean()))
 
 
 def prepare(image: Image, unknown: Unknown, ours: Unknown, group: Box) -> Trial | None:
@@ -97,6 +104,22 @@ def prepare(image: Image, unknown: Unknown, ours: Unknown, group: Box) -> Trial 
     return Trial(box, image[view], both, tested) if tested.any() and not both.all() else None
 
 
+def rim_trial(image: Image, unknown: Unknown, ours: Unknown, group: Box) -> Trial | None:
+    """The known pixels right around a group's mask, hidden: little evidence, but of the very ground that goes on below
+    it. None: there are none, or none beyond them. Arguments as of ``prepare``.
+    """
+    inner, box = _middle(unknown.shape, group)
+    view = slice(box.top, box.bottom), slice(box.left, box.right)
+    rim = cv2.dilate(ours[view].astype(np.uint8), np.ones((2 * _RIM_PX + 1,) * 2, np.uint8)) > 0
+    tested = rim & ~unknown[view]
+    reach = inner.moved(-box.left, -box.top)
+    tested[:, : max(0, reach.left - _RIM_PX)] = tested[:, reach.right + _RIM_PX :] = False
+    both = unknown[view] | tested
+    return (
+        Trial(box, image[view], both, tested, _RIM_MOST, _RIM_GOOD_ENOUGH) if tested.any() and not both.all() else None
+    )
+
+
 def choose(trial: Trial, pixels: int, missing: int, candidates: Sequence[Candidate]) -> tuple[Candidate, float] | None:
     """Try the candidates, cheapest first, until one is good enough or the budget is spent.
 
@@ -114,7 +137,7 @@ def choose(trial: Trial, pixels: int, missing: int, candidates: Sequence[Candida
         error = trial.error(candidate)
         if best is None or error < best[1]:
             best = candidate, error
-        if error < _GOOD_ENOUGH:
+        if error < trial.good_enough:
             break
     return best
 

@@ -120,6 +120,15 @@ def test_around_text_that_was_found_stains_go_too_but_not_where_something_is_to_
         assert (after[: tight.top] == before[: tight.top]).all() == stays
 
 
+def test_ringing_on_even_ground_goes_too() -> None:
+    bare = np.full((120, 360, 3), (240, 232, 210), np.uint8)
+    picture = Pillow.fromarray(bare)
+    ImageDraw.Draw(picture).text((40, 40), "Fine print", (40, 30, 120), ImageFont.load_default(30))
+    box = Box(32, 34, 240, 84)
+    file, truth = jpeg(np.asarray(picture)), decoded(jpeg(bare))
+    assert np.abs(cleaned(file, box).astype(int) - truth)[box.slices].max() <= 3
+
+
 def test_the_same_request_gives_the_same_pixels() -> None:
     written, _, box = photograph("blue")
     assert np.array_equal(cleaned(jpeg(written), box), cleaned(jpeg(written), box))
