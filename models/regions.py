@@ -16,7 +16,7 @@ from models.strokes.traces import without_traces
 from models.strokes.verdict import Residual, residual
 
 Bools = NDArray[np.bool_]
-SURE = 0.45
+SURE = 0.8
 """From this confidence on, ``auto`` takes the strokes."""
 _WIDER_PX = 3
 _AFFORDABLE_RETRIES = 2

@@ -105,6 +105,8 @@ def likelihood(image: Image, box: Box, cover: Bools, occupied: Bools) -> Field:
         differing = plain_strokes(rgb, inside, rim, loosely=True) if drawn is None else drawn
         if differing is not None and _other_ground(rgb, inside, rim, differing):
             drawn = framed_strokes(rgb, inside)
+        elif drawn is None:
+            drawn = framed_strokes(rgb, inside, exactly=True)
     if drawn is None:
         found = _in_copies(rgb, inside, others, novelty(rgb, rim)) * inside
         lacking = completed(rgb, found >= _SURE_PROBABILITY, inside, others)

@@ -14,13 +14,15 @@ _NEAR_PX = 4
 _LEAST_RIM_PX = 40
 _FIRST = 40.0
 """Levels of 255: how far from the median colour what is fitted first."""
-_STRICT, _LOOSE = (4.0, 0.92, 1.3), (10.0, 0.85, 3.5)
+_STRICT, _LOOSE, _EXACT = (4.0, 0.92, 1.3), (10.0, 0.85, 3.5), (4.0, 0.9, 0.6)
 """How far from the surface what it explains: a rim of which it explains this share, with this median error in levels,
 is plain. The loose ones allow for what compression leaves beside letters.
 """
-_ONE_GROUND, _LEAST_GROUND = 24.0, 0.35
+_ONE_GROUND, _LEAST_GROUND, _LEAST_EXACT, _MOST_EXACT = 24.0, 0.35, 0.5, 0.7
 """Levels from the commonest colour that still are the same ground, and the share of a region that this has to be."""
 _PAINT, _BESIDE_PAINT_PX = 48.0, 3
+_OVER_EDGE_PX = 2
+"""Letters may stick so far out of their region."""
 _VISIBLE, _CLEAR = 5.0, 14.0
 """Levels of 255, of the channel that differs most."""
 
@@ -46,33 +48,35 @@ def commonest(rgb: Image, where: Bools) -> Field:
     return np.array([cells >> 8, cells >> 4 & 15, cells & 15], np.float32) * 16 + 8
 
 
-def framed_strokes(rgb: Image, inside: Bools) -> Bools | None:
-    """The letters on a sign or a button that the region covers, frame and all: its ground is not the one around it.
+def framed_strokes(rgb: Image, inside: Bools, exactly: bool = False) -> Bools | None:
+    """The letters on a sign or in a balloon whose frame the region covers or touches: its ground is not the one around.
 
-    Most of the region has to be of one plain colour or gradient. What differs from it and reaches the region's edge is
-    the frame, and what lies beyond it. None: it is not like that. Arguments as of ``plain_strokes``.
+    Much of the region has to be of one plain colour or gradient. What differs from it and goes on outside of the region
+    is the frame, and what lies beyond it. None: it is not like that. ``exactly``: the ground has no noise to speak of,
+    and is half of the region, so it is no photograph; nor is it what shows between the dots of a tone.
     """
+    limits, least = (_EXACT, _LEAST_EXACT) if exactly else (_LOOSE, _LEAST_GROUND)
     middle = commonest(rgb, inside)
     alike = inside & (np.abs(rgb - middle).max(2) < _ONE_GROUND)
     # Without what touches anything else: blurred edges, and most of the ringing of compression.
     ground = alike & (cv2.erode(alike.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0)
-    # Of whatever noise: what lies around the sign is plain, so that this is no photograph.
-    surface = _plain_surface(rgb, ground, _LOOSE) if alike.sum() >= _LEAST_GROUND * inside.sum() else None
+    surface = _plain_surface(rgb, ground, limits) if alike.sum() >= least * inside.sum() else None
     if surface is None:
         return None
-    drawn = _differing(rgb, surface) & inside
+    drawn, beyond = _differing(rgb, surface), ~_grown(inside, _OVER_EDGE_PX)
+    if exactly and np.count_nonzero(drawn & inside) > _MOST_EXACT * np.count_nonzero(inside):
+        return None
     # The ringing of compression ties letters to their frame, but is weaker than both.
-    paint = inside & (_largest(rgb - surface) > _PAINT)
-    edge = inside & (cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=0) == 0)
-    letters = _apart(drawn, edge) | (drawn & _grown(_apart(paint, edge), _BESIDE_PAINT_PX))
-    return letters if letters.any() else None
+    paint = _largest(rgb - surface) > _PAINT
+    letters = _apart(drawn, beyond) | (drawn & _grown(_apart(paint, beyond), _BESIDE_PAINT_PX))
+    return letters if (letters & inside).any() else None
 
 
-def _apart(drawn: Bools, edge: Bools) -> Bools:
-    """The components that do not reach the edge."""
+def _apart(drawn: Bools, beyond: Bools) -> Bools:
+    """The components that do not reach so far."""
     count, labels = cv2.connectedComponents(drawn.astype(np.uint8))
     apart = np.ones(count, bool)
-    apart[0], apart[labels[edge]] = False, False
+    apart[0], apart[labels[beyond]] = False, False
     return np.asarray(apart[labels], bool)
 
 

@@ -15,7 +15,9 @@ from models.engines.opencv import OpenCVEngine
 from models.geometry import Box, Rect
 from models.job import InpaintJob, MaskMode, MaskOptions
 from models.pipeline import process
+from models.regions import SURE, RegionMasks
 from models.strokes.colours import completed
+from models.strokes.finder import find_strokes
 from tests.support.pictures import decoded, encoded
 
 Pixels = NDArray[np.uint8]
@@ -115,3 +117,28 @@ def test_a_sign_is_no_worse_than_with_opencv_over_all_of_its_box(kind: str) -> N
     truth = decoded(jpeg_file(bare, 80)) if kind == "jpeg" else bare
     ours = psnr(run(file, box, ClassicEngine(), MaskMode.AUTO), truth, box)
     assert ours >= psnr(run(file, box, OpenCVEngine(), MaskMode.BOX), truth, box) - 0.3
+
+
+@pytest.mark.parametrize("kind", ["clean", "blurred"])
+def test_letters_beside_the_frame_of_a_balloon_are_found_and_the_frame_is_not(kind: str) -> None:
+    bare = np.repeat(BACKGROUNDS["tone"](np.random.default_rng(3), 200, 260)[..., :1], 3, 2)
+    cv2.ellipse(bare, (130, 100), (80, 70), 0, 0, 360, (255, 255, 255), -1, cv2.LINE_AA)
+    cv2.ellipse(bare, (130, 100), (80, 70), 0, 0, 360, (0, 0, 0), 3, cv2.LINE_AA)
+    picture = Pillow.fromarray(bare)
+    ImageDraw.Draw(picture).text((72, 62), "Oh no", (0, 0, 0), ImageFont.load_default(22))
+    written = np.asarray(picture)
+    if kind == "blurred":
+        written, bare = (np.asarray(cv2.GaussianBlur(one, (0, 0), 1.1), np.uint8) for one in (written, bare))
+    box = Box(64, 58, 140, 88)  # its corner lies on the frame
+    assert (bare[box.slices] < 100).any()
+    assert psnr(run(encoded(written), box, ClassicEngine(), MaskMode.AUTO), bare, box) > 45
+
+
+def test_what_was_found_of_black_letters_on_a_dark_photograph_is_too_unsure_to_be_taken() -> None:
+    """Half of them would stay: better the box."""
+    ground = np.clip(photograph().astype(int) // 5, 0, 255).astype(np.uint8)
+    before, _, _ = lettered(ground, (0, 0, 0))
+    strokes = find_strokes(before, [(REGION, np.ones((REGION.height, REGION.width), bool))])
+    chosen = RegionMasks(before, [(REGION, np.ones((REGION.height, REGION.width), bool))], MaskOptions(MaskMode.AUTO))
+    assert strokes[0].confidence < SURE
+    assert chosen.mask()[REGION.slices].all()
