@@ -66,7 +66,9 @@ class OutputOptions:
     quality: int = 95
     """1 to 100; WebP at 100 is lossless, PNG ignores it."""
     kind: Literal["image", "mask", "overlay"] = "image"
-    """The result; the mask that led to it (white = replaced); or the picture with the mask in red."""
+    """The result; the mask that led to it (white: replaced, gray: freed of a JPEG's traces); or the picture with what
+    is replaced in red.
+    """
 
 
 @dataclass(frozen=True, slots=True)
