@@ -1,6 +1,7 @@
 # The service in one image.  docker build -t iopaint-service .                              CPU, the default
 #                            docker build -t iopaint-service:cuda --target cuda .           NVIDIA GPUs
-#                            docker build --build-arg BAKE_MODELS="lama mat" ...            weights inside the image
+#                            docker build --build-arg BAKE_MODELS="lama mat" ...            weights inside the image;
+#                              BAKE_SETTINGS="HF_ENDPOINT=... LAMA_MODEL_URL=..." says where they come from, if not the usual
 # The virtual environment is made in stages of its own, so that no package manager, cache or header comes along; the
 # CPU build of torch has no CUDA libraries, which would be two thirds of an image.
 
@@ -76,20 +77,26 @@ USER 1000:1000
 FROM run AS cuda
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 ARG BAKE_MODELS=
+ARG BAKE_SETTINGS=
 ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 COPY --from=build-cuda /app/.venv .venv
 COPY . .
 USER 0:0
-RUN printf '%s' "$BAKE_MODELS" | xargs --no-run-if-empty scripts/fetch_weights --bake
+# The settings are words, each a variable of its own.
+# hadolint ignore=SC2086
+RUN printf '%s' "$BAKE_MODELS" | xargs --no-run-if-empty env $BAKE_SETTINGS scripts/fetch_weights --bake
 USER 1000:1000
 
 # The last target is the one that a plain `docker build` makes.
 FROM run AS cpu
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 ARG BAKE_MODELS=
+ARG BAKE_SETTINGS=
 COPY --from=build-cpu /app/.venv .venv
 COPY . .
 USER 0:0
-RUN printf '%s' "$BAKE_MODELS" | xargs --no-run-if-empty scripts/fetch_weights --bake
+# The settings are words, each a variable of its own.
+# hadolint ignore=SC2086
+RUN printf '%s' "$BAKE_MODELS" | xargs --no-run-if-empty env $BAKE_SETTINGS scripts/fetch_weights --bake
 USER 1000:1000

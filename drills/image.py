@@ -26,10 +26,12 @@ import yaml
 from rich.console import Console
 
 from drills.docker_engine import Engine
+from tests.support.lama import save as save_lama_file
 
 ROOT = Path(__file__).parents[1]
 _BASE = "python:3.11-slim-bookworm"
 _IMAGE = "iopaint-service"
+_BAKED = f"{_IMAGE}:baked"
 _PICTURE = str(ROOT / "docs" / "images" / "before.jpg")
 _REGIONS = 'regions=[{"x": 65, "y": 72, "width": 442, "height": 57}]'
 console = Console(highlight=False, width=140)
@@ -83,16 +85,15 @@ def _import(engine: Engine, root: Path, name: str, change: str) -> None:
 
 
 @contextmanager
-def torch_index(wheels: Path | None, folder: Path) -> Iterator[str]:
-    """The address of an index on loopback of the wheels, where torch's own cannot be reached."""
-    if wheels is None:
-        yield ""
-        return
+def served(wheels: Path | None, folder: Path, *, weights: bool) -> Iterator[str]:
+    """The address on loopback of what cannot be fetched from here: an index ``torch`` of the wheels, weights."""
     index = folder / "index" / "torch"
     index.mkdir(parents=True, exist_ok=True)
-    for wheel in wheels.glob("torch-*.whl"):
+    for wheel in wheels.glob("torch-*.whl") if wheels else ():
         (index / wheel.name).unlink(missing_ok=True)
         (index / wheel.name).symlink_to(wheel)
+    if weights:  # drawn by lot, in the published file's form and under its name
+        save_lama_file(index.parent / "big-lama.pt")
     server = ThreadingHTTPServer(("127.0.0.1", 18999), partial(_Quiet, directory=str(index.parent)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
@@ -107,13 +108,17 @@ class _Quiet(SimpleHTTPRequestHandler):
         """Nothing."""
 
 
-def build(folder: Path, wheels: Path | None, target: str, torch: str) -> None:
+def build(folder: Path, wheels: Path | None, target: str, torch: str, *, bake: bool = False) -> None:
     engine = Engine(folder, isolated=False)
     try:
         base_image(engine, folder)
-        name = _IMAGE if target == "cpu" else f"{_IMAGE}:{target}"
-        with torch_index(wheels, folder) as served:
-            arguments = [f"--build-arg=TORCH_INDEX={index}" for index in [torch or served] if index]
+        name = _BAKED if bake else _IMAGE if target == "cpu" else f"{_IMAGE}:{target}"
+        with served(wheels, folder, weights=bake) as url:
+            torch = torch or (url if wheels else "")
+            arguments = [f"--build-arg=TORCH_INDEX={torch}"] if torch else []
+            if bake:
+                sources = f"LAMA_MODEL_URL={url}/big-lama.pt LAMA_MODEL_MD5="
+                arguments += ["--build-arg=BAKE_MODELS=lama", f"--build-arg=BAKE_SETTINGS={sources}"]
             started = time.monotonic()
             engine.docker(
                 "build",
@@ -214,6 +219,19 @@ def the_production_file(engine: Engine, folder: Path) -> None:
     up("down", "--volumes")
 
 
+def the_baked_image(engine: Engine, folder: Path) -> None:
+    """With an empty volume and no way out, the model that was asked for answers."""
+    engine.docker("run", "-d", "--name", "baked", "-p", "8081:8081", "-v", "empty:/root/.cache/huggingface", _BAKED)
+    wait_healthy(engine, "baked")
+    wait(lambda: _json(engine, "http://127.0.0.1:8081/api/v1/health")["degraded"] == [], "configured model")
+    remove_text(engine, "http://127.0.0.1:8081")
+    model = _json(engine, "http://127.0.0.1:8081/api/v1/model")
+    console.print(f"  /model: {model['name']}, {model['status']}")
+    assert (model["name"], model["status"]) == ("lama", "ready"), model
+    stop(engine, "baked")
+    engine.docker("rm", "baked")
+
+
 def our_compose_file(engine: Engine, folder: Path) -> None:
     """Read-only, without capabilities, and watched by Prometheus, which finds the containers by their name."""
     config = yaml.safe_load((ROOT / "compose.yaml").read_text())
@@ -284,6 +302,7 @@ def _run(*command: str) -> None:
 
 SCENES: dict[str, Callable[[Engine, Path], None]] = {
     "run": the_run_line, "compose": the_compose_file, "production": the_production_file, "ours": our_compose_file,
+    "baked": the_baked_image,
 }  # fmt: skip
 
 
@@ -300,6 +319,8 @@ def main(arguments: list[str] | None = None) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         build(folder, given.torch_wheels, given.target, given.torch_index)
         scenes = [] if given.scenes == "none" else given.scenes.split(",")
+        if "baked" in scenes:
+            build(folder, given.torch_wheels, given.target, given.torch_index, bake=True)
         engine = Engine(folder, isolated=True)
         try:
             for scene in scenes:

@@ -59,6 +59,8 @@ def _folder(name: str, given: argparse.Namespace) -> Path | None:
 def _hand_over(*folders: Path) -> None:
     """An image's own user reads what root has fetched, and finds no locks that it could not take."""
     for folder in folders:
+        if not folder.exists():  # pipelines, or the others, were not wanted
+            continue
         for path in (folder, *folder.rglob("*")):
             if path.suffix == ".lock":
                 path.unlink()
