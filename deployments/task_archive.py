@@ -22,8 +22,8 @@ from pydantic import TypeAdapter
 from deployments.archive_store import ArchiveStore, StoredFile
 from deployments.errors import ResultExpired, TaskNotFound
 from deployments.protocol import TaskEnd, TaskOrder
-from deployments.tasks import BatchSubmission, Delivery, TaskInput, TaskSubmission
-from models.job import InpaintJob, JobResult
+from deployments.tasks import BatchSubmission, Delivery, StoredResult, TaskInput, TaskSubmission
+from models.job import InpaintJob
 
 Todo = Literal["tasks", "callbacks", "batches"]
 
@@ -124,11 +124,10 @@ class TaskArchive:
     async def put_result(self, task_id: str, attempt: int, data: bytes) -> None:
         await self._store.put(f"tasks/{task_id}/result-{attempt}", data)
 
-    async def result(self, end: TaskEnd) -> JobResult:
-        data = await self._store.get(f"tasks/{end.task_id}/result-{end.attempt}")
-        if data is None or end.stats is None:
+    async def result(self, end: TaskEnd) -> StoredResult:
+        if end.stats is None:
             raise _expired(end)
-        return JobResult(data, end.stats)
+        return StoredResult(end.stats, *await self.result_stream(end))
 
     async def result_stream(self, end: TaskEnd) -> tuple[int, AsyncIterator[bytes]]:
         """The size of the result, and its bytes in pieces; for readers that must not hold it."""

@@ -22,6 +22,7 @@ from deployments.tasks import (
     Changes,
     Delivery,
     ServiceState,
+    StoredResult,
     TaskCounts,
     TaskInput,
     TaskSnapshot,
@@ -29,7 +30,6 @@ from deployments.tasks import (
     TaskSubmission,
 )
 from models.errors import TextRemovalError
-from models.job import JobResult
 
 log = logging.getLogger("ray.serve")
 
@@ -185,7 +185,7 @@ class TaskClient:
         batch: BatchSnapshot = await call(self._actor.cancel_batch.remote(batch_id))
         return batch
 
-    async def batch_results(self, batch: BatchSnapshot) -> AsyncIterator[tuple[TaskSnapshot, JobResult | None]]:
+    async def batch_results(self, batch: BatchSnapshot) -> AsyncIterator[tuple[TaskSnapshot, StoredResult | None]]:
         """The tasks of an ended batch in order, one result at a time; None where there is none."""
         for task in batch.tasks:
             end = await self._archive.end(task.task_id)
@@ -216,7 +216,7 @@ class TaskClient:
             return True
         return time.monotonic() - asked.result()[0] > _STATE_S
 
-    async def result(self, task_id: str) -> JobResult:
+    async def result(self, task_id: str) -> StoredResult:
         snapshot = await self.get(task_id)
         end = await self._archive.end(task_id)
         if end is None or end.status is not TaskStatus.COMPLETED:

@@ -1,5 +1,6 @@
 """The task: its states, the one function that makes transitions, and the snapshot that readers get. Pure."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -145,6 +146,18 @@ class BatchSnapshot:
         """0 to 100: the mean of the tasks, an ended one counting as whole."""
         done = (100.0 if t.status.is_terminal else t.overall_progress for t in self.tasks)
         return round(sum(done) / len(self.tasks), 2)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResult:
+    """A result on its way from the archive. However large, and however slow its reader: a piece is in memory."""
+
+    stats: JobStats
+    size_bytes: int
+    pieces: AsyncIterator[bytes]
+
+    async def whole(self) -> bytes:
+        return b"".join([piece async for piece in self.pieces])
 
 
 @dataclass(frozen=True, slots=True)

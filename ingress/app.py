@@ -10,6 +10,7 @@ from ingress.routes import batch, inpaint, progress, service, tasks, text
 from ingress.security import KeyCheck, KeyRing
 from ingress.services import Services
 from ingress.trunk import TrunkEnd
+from ingress.window import Window
 
 _EXPOSED = [
     "X-Processing-Time", "X-Timestamp", "X-Model", "X-HD-Strategy", "X-Regions-Count", "X-Total-Area", "X-Notes",
@@ -50,5 +51,6 @@ def create_app(services: Services, config: AppConfig, echo_request_id: bool = Tr
     )
     app.add_middleware(RequestId, echo=echo_request_id)
     if guarded:
+        app.add_middleware(Window)
         app.add_middleware(TrunkEnd)
     return app

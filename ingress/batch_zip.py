@@ -1,7 +1,9 @@
-"""A zip written as it is read: no file, no seeking, no more than one member in memory."""
+"""A zip written as it is read: no file, no seeking, no whole picture in memory."""
 
 import io
+import time
 import zipfile
+from collections.abc import AsyncIterator
 
 
 class BatchZip:
@@ -11,13 +13,19 @@ class BatchZip:
         self._out = _Unseekable()
         self._zip = zipfile.ZipFile(self._out, "w", zipfile.ZIP_STORED)
 
-    def add(self, name: str, data: bytes) -> bytes:
-        """The next piece of the zip."""
-        self._zip.writestr(name, data)
-        return self._out.take()
+    async def add(self, name: str, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The next pieces of the zip. A stream's member tells its size behind it."""
+        about = zipfile.ZipInfo(name, time.localtime()[:6])
+        about.external_attr = 0o600 << 16
+        with self._zip.open(about, "w") as member:
+            async for piece in pieces:
+                member.write(piece)
+                yield self._out.take()
+        yield self._out.take()
 
-    def finish(self) -> bytes:
-        """The last piece: the directory."""
+    def finish(self, name: str, data: bytes) -> bytes:
+        """The last piece: a small member, and the directory."""
+        self._zip.writestr(name, data)
         self._zip.close()
         return self._out.take()
 

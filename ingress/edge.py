@@ -6,10 +6,12 @@ nothing under overload, and what concerns connections, is decided here.
 
 import json
 import logging
+import math
 import re
 import resource
 import time
 import uuid
+from typing import Any
 
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,8 +20,10 @@ from uvicorn.protocols.http import auto
 
 from ingress import trunk
 from ingress.connections import ConnectionLimits, GuardedProtocol
+from ingress.places import Place, Places
 from ingress.settings import Settings
 from ingress.trunk import Trunks
+from ingress.window import Reader
 
 log = logging.getLogger("ray.serve")
 
@@ -32,6 +36,9 @@ _SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _RESERVED_FILES = 256
 """Of the process, for other things than clients' connections."""
 _RETRY_AFTER_S = 2
+_BODY_OF_OTHERS = 65_536
+"""Bytes, of calls that bring no work: none of them needs a body."""
+_TOO_SLOW = (408, "upload_timeout", "The body came too slowly while others were waiting.")
 _LOG_EVERY_S = 10.0
 _OWN_ERRORS = {
     408: (504, "request_timeout", "The call took too long."),
@@ -66,7 +73,7 @@ class Edge:
         self._max_calls = max_calls
         self._origins = origins
         self._trunks = Trunks(app)
-        self._calls = 0
+        self._calls, self._downloads = Places(max_calls), Places(max_calls)
         self._refused, self._logged_at = 0, 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,17 +88,18 @@ class Edge:
             await self._app(scope, receive, send)
             return
         answer = _Answer(send, request_id, _cors(scope, self._origins))
-        if not _is_work(scope):
-            await self._app(scope, receive, answer.send)
-        elif self._calls >= self._max_calls:
+        call = _Call(receive, answer, math.inf if _is_work(scope) else _BODY_OF_OTHERS)
+        places = self._calls if _is_work(scope) else self._downloads if _is_download(scope) else None
+        if places is None:
+            await call.run(self._app, scope)
+        elif not places.take(call.place):
             self._note_refusal()
             await answer.error(503, "service_unavailable", "Too many calls are in progress. Try again in a moment.")
         else:
-            self._calls += 1
             try:
-                await self._app(scope, receive, answer.send)
+                await call.run(self._app, scope)
             finally:
-                self._calls -= 1
+                places.give_back(call.place)
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
@@ -111,7 +119,50 @@ class Edge:
             self._refused, self._logged_at = 0, time.monotonic()
 
 
+class _Call:
+    """One, with a place. It may be ended from outside: the application hears that the client left, the client why."""
+
+    def __init__(self, receive: Receive, answer: "_Answer", most_bytes: float) -> None:
+        self.place = Place(lambda: self._end(*_TOO_SLOW))
+        self._reader = Reader(receive, self._came)
+        self._answer = answer
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._why: tuple[int, str, str] | None = None
+
+    async def run(self, app: ASGIApp, scope: Scope) -> None:
+        try:
+            await app(scope, self._reader.receive, self._send)
+        finally:
+            if self._why is not None and not self._answer.has_begun:
+                await self._answer.error(*self._why)
+
+    def _came(self, size: int, more: bool) -> bool:
+        self._bytes += size
+        self.place.moved(size)
+        if not more:
+            self.place.works(True)
+        if self._bytes > self._most_bytes:
+            self._end(413, "body_too_large", f"The request body is too large: {self._most_bytes} bytes are allowed.")
+        return self._why is None
+
+    async def _send(self, message: Message) -> None:
+        if self._why is not None:  # what Serve says of a client that left
+            return
+        if message["type"] == "http.response.start":
+            self.place.works(False)
+        await self._answer.send(message)
+        self._reader.sent(message)
+        self.place.moved(len(message.get("body", b"")))
+
+    def _end(self, *why: Any) -> None:
+        self._why = why
+        self._reader.end()
+
+
 class _Answer:
+    has_begun = False
+
     def __init__(self, send: Send, request_id: bytes, cors: Headers) -> None:
         self._send = send
         self._cors = cors
@@ -126,15 +177,18 @@ class _Answer:
             start, self._held = self._held, None
             status: int = start["status"]
             if status == 404 and _NO_APPLICATION not in message.get("body", b""):
+                self.has_begun = True
                 await self._send(start)
                 await self._send(message)
             else:
                 self._replaced = True
                 await self.error(*_OWN_ERRORS.get(status, _BUG))
         elif not self._replaced:
+            self.has_begun = True
             await self._send(message)
 
     async def error(self, status: int, code: str, detail: str) -> None:
+        self.has_begun = True
         body = json.dumps({"detail": detail, "error": code, "request_id": self._request_id.decode()}).encode()
         headers = [
             (b"content-type", b"application/json"),
@@ -179,6 +233,10 @@ def _clean(scope: Scope) -> bytes:
     request_id = request_id or uuid.uuid4().hex.encode()
     scope["headers"] = [*kept, (b"x-request-id", request_id)]
     return request_id
+
+
+def _is_download(scope: Scope) -> bool:
+    return scope["method"] == "GET" and "-result/" in scope["path"]
 
 
 def _is_work(scope: Scope) -> bool:

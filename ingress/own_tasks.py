@@ -12,13 +12,13 @@ from deployments.tasks import (
     BatchSubmission,
     Delivery,
     ServiceState,
+    StoredResult,
     TaskCounts,
     TaskInput,
     TaskSnapshot,
     TaskSubmission,
 )
 from ingress.services import TaskService, Watch
-from models.job import JobResult
 
 
 def visible(tasks: TaskService, connection: HTTPConnection) -> TaskService:
@@ -82,13 +82,13 @@ class OwnTasks:
         await self.batch(batch_id)
         return await self._tasks.cancel_batch(batch_id)
 
-    def batch_results(self, batch: BatchSnapshot) -> AsyncIterator[tuple[TaskSnapshot, JobResult | None]]:
+    def batch_results(self, batch: BatchSnapshot) -> AsyncIterator[tuple[TaskSnapshot, StoredResult | None]]:
         return self._tasks.batch_results(batch)
 
     async def counts(self, client: str | None = None) -> TaskCounts:
         return await self._tasks.counts(self._owner)
 
-    async def result(self, task_id: str) -> JobResult:
+    async def result(self, task_id: str) -> StoredResult:
         await self.get(task_id)
         return await self._tasks.result(task_id)
 

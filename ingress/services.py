@@ -11,6 +11,7 @@ from deployments.tasks import (
     BatchSubmission,
     Delivery,
     ServiceState,
+    StoredResult,
     TaskCounts,
     TaskInput,
     TaskSnapshot,
@@ -96,7 +97,7 @@ class TaskService(Protocol):
         """Cancel all tasks of it that have not ended. Raises ``BatchNotFound``."""
         ...
 
-    def batch_results(self, batch: BatchSnapshot) -> AsyncIterator[tuple[TaskSnapshot, JobResult | None]]:
+    def batch_results(self, batch: BatchSnapshot) -> AsyncIterator[tuple[TaskSnapshot, StoredResult | None]]:
         """The tasks of an ended batch in order, one result in memory at a time; None for those without one."""
         ...
 
@@ -104,7 +105,7 @@ class TaskService(Protocol):
         """Of all clients, or of one."""
         ...
 
-    async def result(self, task_id: str) -> JobResult:
+    async def result(self, task_id: str) -> StoredResult:
         """Raises ``TaskNotFound``, ``ResultNotReady``, ``ResultExpired``."""
         ...
 

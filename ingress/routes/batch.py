@@ -84,16 +84,16 @@ def build(services: Services, config: AppConfig) -> APIRouter:
 
 
 async def _zip(tasks: TaskService, snapshot: BatchSnapshot, report: wire.BatchBody) -> AsyncIterator[bytes]:
-    """One picture in memory at a time."""
+    """No more than a piece of a picture in memory."""
     archive = BatchZip()
     number = 0
     async for task, result in tasks.batch_results(snapshot):
         if result is not None:
             suffix = presenters.suffix(result.stats.media_type)
-            yield archive.add(f"{number}_{task.task_id}.{suffix}", result.data)
+            async for piece in archive.add(f"{number}_{task.task_id}.{suffix}", result.pieces):
+                yield piece
         number += 1
-    yield archive.add("report.json", report.model_dump_json(indent=2).encode())
-    yield archive.finish()
+    yield archive.finish("report.json", report.model_dump_json(indent=2).encode())
 
 
 def _check_ready(snapshot: BatchSnapshot) -> None:

@@ -3,13 +3,14 @@
 import re
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
 
 from deployments.errors import TaskNotFound
 from ingress import links, presenters
 from ingress.config import AppConfig
 from ingress.openapi import ERRORS
 from ingress.own_tasks import visible
-from ingress.routes.inpaint import IMAGE, image_response
+from ingress.routes.inpaint import IMAGE
 from ingress.schemas import responses as wire
 from ingress.schemas.requests import TASK_ID
 from ingress.services import Services
@@ -53,7 +54,9 @@ def build(services: Services, config: AppConfig) -> APIRouter:
         responses=IMAGE,
     )  # fmt: skip
     async def task_result(request: Request, task_id: str) -> Response:
-        return image_response(await visible(services.tasks, request).result(checked(task_id)), with_regions=True)
+        stored = await visible(services.tasks, request).result(checked(task_id))
+        headers = presenters.image_headers(stored.stats, with_regions=True) | {"Content-Length": str(stored.size_bytes)}
+        return StreamingResponse(stored.pieces, media_type=stored.stats.media_type, headers=headers)
 
     return router
 

@@ -22,6 +22,7 @@ from deployments.tasks import (
     Delivery,
     ServiceState,
     Stage,
+    StoredResult,
     TaskCounts,
     TaskInput,
     TaskSnapshot,
@@ -42,6 +43,13 @@ STATS = JobStats(
 
 def config(**settings: object) -> AppConfig:
     return AppConfig.from_settings(Settings.model_validate({"iopaint_model": "cv2", **settings}))
+
+
+def stored(data: bytes) -> StoredResult:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield data
+
+    return StoredResult(STATS, len(data), pieces())
 
 
 class FakeInpainter:
@@ -157,10 +165,10 @@ class FakeTasks:
                 await self.cancel(task.task_id)
         return await self.batch(batch_id)
 
-    async def batch_results(self, batch: BatchSnapshot) -> AsyncIterator[tuple[TaskSnapshot, JobResult | None]]:
+    async def batch_results(self, batch: BatchSnapshot) -> AsyncIterator[tuple[TaskSnapshot, StoredResult | None]]:
         for task in batch.tasks:
             done = task.status is TaskStatus.COMPLETED
-            yield task, JobResult(self.images[task.task_id], STATS) if done else None
+            yield task, stored(self.images[task.task_id]) if done else None
 
     async def delete(self, task_id: str) -> None:
         if not (await self.get(task_id)).status.is_terminal:
@@ -182,11 +190,11 @@ class FakeTasks:
         active = tuple(t.task_id for t in own if not t.status.is_terminal)
         return TaskCounts(**{s.value: n for s, n in by_status.items()}, active_task_ids=active, max_queued=1000)
 
-    async def result(self, task_id: str) -> JobResult:
+    async def result(self, task_id: str) -> StoredResult:
         snapshot = await self.get(task_id)
         if snapshot.status is not TaskStatus.COMPLETED:
             raise ResultNotReady(f"Task {task_id} has no result.")
-        return JobResult(self.images[task_id], STATS)
+        return stored(self.images[task_id])
 
     async def state(self) -> ServiceState:
         return self.service

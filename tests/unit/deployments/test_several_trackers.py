@@ -52,7 +52,7 @@ async def test_each_answers_for_the_others_tasks(url: str) -> None:
     await second.until("a", TaskStatus.COMPLETED)
     end = await second.archive.end("a")
     assert end is not None
-    assert (await second.archive.result(end)).data == b"picture"
+    assert await (await second.archive.result(end)).whole() == b"picture"
     await first.close()
     await second.close()
 
@@ -95,7 +95,7 @@ async def test_a_silent_trackers_tasks_are_taken_over_and_end_once(url: str) -> 
     await revived.tracker.finish(replace(published, attempt=stale.attempt))
     end = await revived.archive.end("running")
     assert end is not None
-    assert (end.attempt, (await revived.archive.result(end)).data) == (2, b"picture")
+    assert (end.attempt, await (await revived.archive.result(end)).whole()) == (2, b"picture")
     assert len(second.sent) == 1
     reply.cancel()
     await second.close()
@@ -212,4 +212,4 @@ async def test_a_tracker_that_is_stopped_and_goes_on_publishes_nothing_twice(url
 async def _published(archive: TaskArchive, tasks: list[str]) -> list[tuple[TaskEnd, bytes]]:
     """Of the tasks that have ended."""
     ends = [await archive.end(task) for task in tasks]
-    return [(end, (await archive.result(end)).data) for end in ends if end is not None]
+    return [(end, await (await archive.result(end)).whole()) for end in ends if end is not None]

@@ -34,7 +34,7 @@ async def test_a_task_runs_to_its_end_and_its_result_is_readable(bench: Bench) -
     assert [s.status for s in news.tasks] == [TaskStatus.COMPLETED]
     end = await bench.archive.end("a")
     assert end is not None
-    assert (await bench.archive.result(end)).data == b"picture"
+    assert await (await bench.archive.result(end)).whole() == b"picture"
     await asyncio.sleep(0.05)
     assert [(m["id"], m["status"], m["image_data"]) for m in bench.sent] == [("msg_a", "completed", "cGljdHVyZQ==")]
 
