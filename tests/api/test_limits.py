@@ -2,16 +2,20 @@
 
 import asyncio
 import json
+import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from deployments.errors import ServiceUnavailable
+from ingress.app import create_app
 from ingress.limits import BodyLimit
 from tests.api.test_rest import BODY, REGION, Api
-from tests.support.fakes import config
+from tests.support.fakes import config, services
 from tests.support.pictures import b64, encoded, photo
 
 JSON = {"content-type": "application/json"}
@@ -120,6 +124,19 @@ def test_websockets_of_one_client() -> None:
                 assert closed.value.code == 1013
         with api.client.websocket_connect(path) as again:
             assert again.receive_json()["type"] == "connection_established"
+
+
+def test_a_websocket_on_which_nobody_speaks_is_ended() -> None:
+    client = TestClient(create_app(services()[0], replace(config(), websocket_idle_s=0.3)))
+    with client.websocket_connect("/api/v1/ws/progress") as socket:
+        assert socket.receive_json()["type"] == "connection_established"
+        for _ in range(4):  # longer than that in all
+            time.sleep(0.15)
+            socket.send_json({"type": "ping"})
+            assert socket.receive_json()["type"] == "pong"
+        with pytest.raises(WebSocketDisconnect) as closed:
+            socket.receive_json()
+        assert closed.value.code == 1001
 
 
 def test_calls_a_minute_for_each_key() -> None:

@@ -18,6 +18,7 @@ import websockets
 from playwright.sync_api import expect
 from websockets.sync.client import connect
 
+from drills.socket_fuzz import fuzz
 from tests.serve.browser.conftest import Visit
 from tests.serve.browser.steps import SAMPLE, follow_a_task, result_of
 from tests.support.chromium import chromium
@@ -221,6 +222,12 @@ def test_the_playground_with_keys(service: Service, tmp_path: Path) -> None:
         expect(page.locator("#code")).to_contain_text("$API_KEY")
         expect(page.locator("#code")).not_to_contain_text(KEY)
         page.screenshot(path=tmp_path / "playground-with-keys.png", full_page=True)
+
+
+def test_conversations_that_break_the_protocol(service: Service) -> None:
+    """`scripts/fuzz_sockets` has more of them."""
+    told = fuzz(service, seed=7, seconds=60, most=120, headers=MINE)
+    assert told.keys() == {"closed", "answered", "refused"}, told
 
 
 def test_no_key_and_no_picture_is_in_any_log(service: Service) -> None:
