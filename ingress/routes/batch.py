@@ -104,6 +104,6 @@ def _check_ready(snapshot: BatchSnapshot) -> None:
 
 def checked(batch_id: str) -> str:
     """An id outside the alphabet names no batch; it never reaches a path."""
-    if not re.match(BATCH_ID, batch_id):
+    if not re.fullmatch(BATCH_ID, batch_id):
         raise BatchNotFound(f"There is no batch {batch_id[:128]!r}.")
     return batch_id

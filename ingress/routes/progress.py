@@ -28,7 +28,8 @@ _NEWS_SOON_S = 0.25
 _ENDS_KNOWN = 10_000
 _SEND_S = 30.0
 """A client that takes nothing in for so long is gone."""
-_TRY_LATER, _IDLE = 1013, 1001
+_TRY_LATER, _IDLE, _NEVER = 1013, 1001, 1008
+_NO_ID = "task_id: letters, digits, '.', '_' and '-' are expected, 128 at most."
 
 
 class _Silent(Exception):
@@ -60,6 +61,9 @@ async def _serve(socket: WebSocket, services: Services, config: AppConfig, task_
         return
     if refusal:
         await socket.close(_TRY_LATER, refusal)
+        return
+    if task_id is not None and not re.fullmatch(TASK_ID, task_id):  # it never reaches a path of the archive
+        await socket.close(_NEVER, _NO_ID)
         return
     tasks_of_client = visible(services.tasks, socket)
     async with tasks_of_client.watch() as watch:
@@ -148,8 +152,8 @@ class _Session:
         handler = handlers.get(kind) if isinstance(kind, str) else None
         if handler is None:
             await self._error(f"type must be one of: ping, {', '.join(handlers)}.")
-        elif not isinstance(task_id, str) or not re.match(TASK_ID, task_id):
-            await self._error("task_id: letters, digits, '.', '_' and '-' are expected, 128 at most.")
+        elif not isinstance(task_id, str) or not re.fullmatch(TASK_ID, task_id):
+            await self._error(_NO_ID)
         else:
             await handler(task_id)
 

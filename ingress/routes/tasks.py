@@ -63,6 +63,6 @@ def build(services: Services, config: AppConfig) -> APIRouter:
 
 def checked(task_id: str) -> str:
     """An id outside the alphabet names no task; it never reaches a path."""
-    if not re.match(TASK_ID, task_id):
+    if not re.fullmatch(TASK_ID, task_id):  # `$` alone would let a line end through
         raise TaskNotFound(f"There is no task {task_id[:128]!r}.")
     return task_id

@@ -5,6 +5,7 @@ import json
 import time
 from dataclasses import replace
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from starlette.testclient import TestClient
@@ -124,6 +125,27 @@ def test_websockets_of_one_client() -> None:
                 assert closed.value.code == 1013
         with api.client.websocket_connect(path) as again:
             assert again.receive_json()["type"] == "connection_established"
+
+
+@pytest.mark.parametrize("name", ["%2e%2e", "a%00b", "a%0A", "%0A", "a%20b", "x" * 129, "%ff", "%C3%A9"])
+def test_what_is_no_id_reaches_no_path_of_the_archive(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fuzzer's finds: a WebSocket's path was not looked at, and a line's end passed everywhere."""
+    api = Api()
+    asked: list[str] = []
+    for ask in ("get", "cancel", "result", "batch"):
+        monkeypatch.setattr(api.tasks, ask, asked.append)
+    for call in ("task-status", "task-result", "batch-status"):
+        assert api.client.get(f"/api/v1/{call}/{name}").status_code == 404
+    with api.client.websocket_connect(f"/api/v1/ws/progress/{name}") as socket:
+        with pytest.raises(WebSocketDisconnect) as closed:
+            socket.receive_json()
+        assert closed.value.code == 1008
+    with api.client.websocket_connect("/api/v1/ws/progress") as socket:
+        socket.receive_json()
+        for kind in ("subscribe_task", "get_task_status", "cancel_task"):
+            socket.send_json({"type": kind, "task_id": unquote(name)})
+            assert socket.receive_json()["type"] == "error"
+    assert asked == []
 
 
 def test_a_websocket_on_which_nobody_speaks_is_ended() -> None:
