@@ -227,7 +227,7 @@ def test_the_playground_with_keys(service: Service, tmp_path: Path) -> None:
 def test_conversations_that_break_the_protocol(service: Service) -> None:
     """`scripts/fuzz_sockets` has more of them."""
     told = fuzz(service, seed=7, seconds=60, most=120, headers=MINE)
-    assert told.keys() == {"closed", "answered", "refused"}, told
+    assert told["closed"] > 20 < told["answered"], told
 
 
 def test_no_key_and_no_picture_is_in_any_log(service: Service) -> None:
