@@ -7,6 +7,9 @@ _SLOW_BYTES_A_S = 16_384
 _INTERVAL_S = 5.0
 """For which it is judged: the last whole one, so that what the kernels took at first does not count for long."""
 
+_LOOK_AGAIN_S = 0.1
+"""After nobody was found: under overload each look would be a load itself."""
+
 
 class Place:
     """One call's: it uploads, then the service works, then it reads the answer."""
@@ -43,12 +46,16 @@ class Places:
     def __init__(self, most: int) -> None:
         self._most = most
         self._taken: set[Place] = set()
+        self._looked_at = 0.0
 
     def take(self, place: Place) -> bool:
         """False: all are taken, and nobody is so slow that the place is better given to another."""
         if len(self._taken) >= self._most:
+            if time.monotonic() - self._looked_at < _LOOK_AGAIN_S:
+                return False
             slowest = min(self._taken, key=Place.bytes_a_s, default=None)
             if slowest is None or slowest.bytes_a_s() >= _SLOW_BYTES_A_S:
+                self._looked_at = time.monotonic()
                 return False
             self._taken.remove(slowest)
             slowest.give_way()
