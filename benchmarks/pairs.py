@@ -40,12 +40,12 @@ class Pair:
     file: bytes | None = None
 
 
-def make_pairs(first_seed: int, per_kind: int) -> list[Pair]:
-    """``per_kind`` pairs for each kind of background; the styles take turns."""
+def make_pairs(first_seed: int, per_kind: int, only: str | None = None) -> list[Pair]:
+    """``per_kind`` pairs for each kind of background; the styles take turns, unless it is ``only`` one."""
     pairs: list[Pair] = []
     for row, kind in enumerate(BACKGROUNDS):
         for index in range(per_kind):
-            style = STYLES[(index + row) % len(STYLES)]
+            style = only or STYLES[(index + row) % len(STYLES)]
             pairs.append(make_pair(kind, style, first_seed + 1000 * row + index))
     return pairs
 

@@ -18,7 +18,7 @@ from rich.progress import track
 
 from benchmarks.measures import Row, again, measures, table, titles
 from benchmarks.pages import browser_pairs
-from benchmarks.pairs import HELD_OUT_SEED, Pair, make_pairs
+from benchmarks.pairs import HELD_OUT_SEED, STYLES, Pair, make_pairs
 from models import codec
 from models.detect import TextDetector, TextLine, wanted
 from models.detectors.ppocr import PPOCRDetector
@@ -124,7 +124,10 @@ def main() -> None:
     options = _options()
     cv2.setNumThreads(1)
     detector = PPOCRDetector(2)
-    pairs = browser_pairs(seed=options.seed) if options.pages else make_pairs(options.seed, options.per_kind)
+    if options.pages:
+        pairs = browser_pairs(seed=options.seed)
+    else:
+        pairs = make_pairs(options.seed, options.per_kind, options.style)
     tried = ways(found=options.pages)
     rows: dict[tuple[str, str], list[Row]] = defaultdict(list)
     pictures: dict[str, list[Image]] = {}
@@ -149,6 +152,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--per-kind", type=int, default=9, help="drawn pairs for each kind of ground")
     parser.add_argument("--pages", action="store_true", help="pages of a real browser (needs chromium) instead")
+    parser.add_argument("--style", choices=STYLES, help="drawn pairs of this style only")
     parser.add_argument("--seed", type=int, default=HELD_OUT_SEED, help="another one gives other pairs")
     parser.add_argument("--sheet", type=Path, help="picture: before, each way, the truth; one pair of each kind")
     parser.add_argument("--details", type=Path, help="Markdown file for the table with every measure")
