@@ -125,8 +125,11 @@ class _Session:
     async def receive(self) -> None:
         """Ends when the client leaves."""
         while True:
-            text = await self._socket.receive_text()
+            said = await self._socket.receive()
+            if said["type"] == "websocket.disconnect":
+                raise WebSocketDisconnect(said["code"])
             self._heard_at = time.monotonic()
+            text = said.get("text") or ""  # bytes are no JSON text
             try:
                 message = json.loads(text) if len(text) <= self._config.max_message_chars else None
             except (ValueError, RecursionError):
