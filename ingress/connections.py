@@ -14,6 +14,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
+from websockets.exceptions import InvalidState
 
 _LINGER_S = 5.0
 """For what a client still sends after a refusal. Closed at once, it would lose the answer (RFC 9112, section 9.6)."""
@@ -209,7 +210,11 @@ class GuardedSocket(WebSocketsSansIOProtocol):
     """uvicorn reads on when the application has taken all that came; one packet may hold very many small messages."""
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        try:
+            super().data_received(data)
+        except InvalidState:  # text that is none, before a close: uvicorn answers both with a close
+            self.transport.abort()
+            return
         if self.queue.qsize() > _MOST_MESSAGES_AT_ONCE:
             self.transport.abort()
 

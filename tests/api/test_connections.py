@@ -109,6 +109,10 @@ async def server() -> AsyncIterator[Server]:
 
 
 HEAD = b"POST /body HTTP/1.1\r\nHost: x\r\n"
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
@@ -280,10 +284,7 @@ async def test_very_many_messages_at_once_end_the_connection(server: Server) -> 
     empty = b"\x81\x80\0\0\0\0"
     for count, may in ((1000, True), (40_000, False)):
         reader, writer = await server.connect()
-        writer.write(
-            b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-        )
+        writer.write(UPGRADE)
         assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
         with contextlib.suppress(ConnectionError):
             for _ in range(1 if may else 5):  # packets are as large as the kernel likes
@@ -295,6 +296,20 @@ async def test_very_many_messages_at_once_end_the_connection(server: Server) -> 
             answers = b""
         assert answers == (b"\x81\x010" * count if may else b"")
         writer.close()
+
+
+async def test_text_that_is_none_ends_the_connection_and_is_no_bug(server: Server) -> None:
+    """The fuzzer's find: with a close behind it in one packet, it left a trace in the log."""
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    reader, writer = await server.connect()
+    writer.write(UPGRADE)
+    assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"\x81\x81\0\0\0\0\xff" + b"\x88\x80\0\0\0\0")
+    with contextlib.suppress(ConnectionError):
+        await asyncio.wait_for(reader.read(), 20)
+    writer.close()
+    assert told == []
 
 
 async def test_a_socket_that_waits_is_not_a_slow_header(server: Server) -> None:
