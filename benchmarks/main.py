@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from benchmarks.speed import costs, engine_alone, over_http, passes, report, resident, scaling
+from benchmarks.speed import costs, engine_alone, neighbours, over_http, passes, report, resident, scaling
 from benchmarks.speed.servers import STATE
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
@@ -63,6 +63,13 @@ def memory(calls: int = resident.CALLS) -> None:
         raise SystemExit(f"The replica's size moved by {found['worst']:+.1%}; {resident.ALLOWED:.0%} are allowed.")
 
 
+@app.command("neighbours")
+def what_neighbours_cost(repeats: int = 5) -> None:
+    """What other work on the same cores costs a pass of the engine."""
+    with progress("neighbours", neighbours.steps(repeats)) as tick:
+        keep("neighbours", neighbours.measure(repeats, tick))
+
+
 @app.command("passes")
 def pass_memory() -> None:
     """What one pass of each network needs beside its weights, per pixel: what models/memory.py reckons with."""
@@ -95,6 +102,7 @@ def everything() -> None:
     stages()
     by_regions_and_pixels()
     memory()
+    what_neighbours_cost()
     write_report()
 
 

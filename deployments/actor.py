@@ -18,6 +18,7 @@ from deployments.config import NAMESPACE, TrackerConfig
 from deployments.errors import ArchiveUnavailable, ServiceUnavailable
 from deployments.log_lines import set_up
 from deployments.metrics import RayMetrics
+from deployments.model_routing import route
 from deployments.protocol import ReplicaReport, TaskOrder
 from deployments.task_archive import TaskArchive
 from deployments.task_tracker import TaskTracker
@@ -63,13 +64,13 @@ class _Replicas:
             raise ServiceUnavailable(f"No replica introduced itself: {type(error).__name__}.") from error
         return report
 
-    async def dispatch(self, order: TaskOrder) -> None:
+    async def dispatch(self, order: TaskOrder, model: str | None) -> None:
         """See ``Dispatch``. The call is taken back when this one is cancelled."""
         with self._spans.span("task attempt", order.traceparent, task_id=order.task_id, attempt=order.attempt):
-            await self._run(replace(order, traceparent=traceparent()))
+            await self._run(replace(order, traceparent=traceparent()), model)
 
-    async def _run(self, order: TaskOrder) -> None:
-        response = self._handle.run_task.remote(order)
+    async def _run(self, order: TaskOrder, model: str | None) -> None:
+        response = route(self._handle, model).run_task.remote(order)
         done = False
         try:
             await response

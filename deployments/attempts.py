@@ -20,13 +20,13 @@ _ARCHIVE_WAIT_S = 2.0
 
 
 class Dispatch(Protocol):
-    """Sends one attempt to a replica.
+    """Sends one attempt to a replica, to one that holds ``model`` (None: the default) where one does.
 
     Returns when the replica's call returned. Raises ``ReplicaDrained`` when the replica was stopped on purpose,
     ``ReplicaLost`` when it died, ``ArchiveUnavailable`` when it could not read or write.
     """
 
-    def __call__(self, order: TaskOrder) -> Awaitable[None]: ...
+    def __call__(self, order: TaskOrder, model: str | None) -> Awaitable[None]: ...
 
 
 class Introduce(Protocol):
@@ -141,7 +141,7 @@ class Attempts:
         submission = entry.record.submission
         order = TaskOrder(entry.task_id, number, submission.input_name, submission.traceparent, self._config.actor_name)
         try:
-            await self._dispatch(order)
+            await self._dispatch(order, submission.model)
         except ReplicaDrained:
             await self._again(entry, number, "The replica was stopped; waiting for another one", 0.0)
         except ArchiveUnavailable:

@@ -47,13 +47,17 @@ class EngineShelf:
     def __init__(
         self, load: LoadEngine, budget_bytes: int, *, kept: frozenset[str] = frozenset(),
         expect: Callable[[str], int] = lambda name: 0, measure: Callable[[object], int] = memory.held_bytes,
+        announce: Callable[[tuple[str, ...]], None] = lambda names: None,
     ) -> None:  # fmt: skip
-        """``expect``: bytes that an engine will hold, as far as its files tell; ``measure``: what one really holds."""
+        """``expect``: bytes that an engine will hold, as far as its files tell; ``measure``: what one really holds;
+        ``announce``: told what is asked for here from now on, before it is loaded."""
         self._load = load
         self._budget_bytes = budget_bytes
         self._kept = kept
         self._expect = expect
         self._measure = measure
+        self._announce = announce
+        self._asked_for: set[str] = set()
         self._held: dict[str, _Held] = {}
         self._coming: dict[str, int] = {}
         self._loads: dict[str, asyncio.Task[_Held]] = {}
@@ -74,6 +78,7 @@ class EngineShelf:
 
     async def lease(self, name: str) -> Lease:
         """Load it if need be. Raises what loading raises, and ``ModelUnavailable`` where it has no place."""
+        self._note(name, True)
         while (held := self._held.get(name)) is None:
             if name not in self._loads:
                 # A task of its own: when the client that asked first is gone, the others still wait for it.
@@ -123,10 +128,17 @@ class EngineShelf:
             if oldest is None:
                 return False
             held = self._held.pop(oldest)
+            self._note(oldest, False)
             held.engine.close()
             memory.trim()
             log.info("engine let go", extra={"model": oldest, "held_bytes": held.held_bytes})
         return True
+
+    def _note(self, name: str, asked_for: bool) -> None:
+        """One that does not load stays among them: the others would do no better, and looking for one takes time."""
+        if asked_for != (name in self._asked_for):
+            self._asked_for ^= {name}
+            self._announce(tuple(sorted(self._asked_for)))
 
     def _give_back(self, held: _Held) -> None:
         held.users -= 1

@@ -9,6 +9,7 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
 from deployments.errors import DeadlineExceeded, ServiceUnavailable
+from deployments.model_routing import route
 from models.errors import TextRemovalError
 from models.job import InpaintJob, JobResult
 
@@ -37,7 +38,7 @@ class InpaintClient:
         raise ServiceUnavailable("The model replica was lost twice. Try again in a moment.", retry_after_s=5)
 
     async def _once(self, job: InpaintJob, image: bytes, mask: bytes | None) -> JobResult:
-        response = self._handle.inpaint.remote(job, image, mask)
+        response = route(self._handle, job.model).inpaint.remote(job, image, mask)
         done = False
         try:
             result: JobResult = await response

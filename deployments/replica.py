@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ray import serve
+from ray.serve._private.common import ReplicaID
 from ray.serve.handle import DeploymentHandle
 
 from deployments.actor import connect, find
@@ -16,6 +17,7 @@ from deployments.detect_client import DetectClient
 from deployments.detector import Detector
 from deployments.log_lines import set_up
 from deployments.metrics import RayMetrics
+from deployments.model_routing import announce
 from deployments.protocol import ReplicaReport, TaskOrder
 from deployments.task_archive import TaskArchive
 from deployments.task_client import ActorLink, ActorLinks
@@ -31,8 +33,7 @@ class InpainterReplica:
 
     def __init__(self, config: InpainterConfig, tracker: TrackerConfig, detector: DeploymentHandle[Any]) -> None:
         context = serve.get_replica_context()
-        replica_id = context.replica_id.unique_id
-        set_up(f"Inpainter {replica_id}", config.log)
+        set_up(f"Inpainter {context.replica_id.unique_id}", config.log)
         named = tracker.for_app(context.app_name)
         own = ActorLink(connect(named))  # before the imports below: it may have to start, too, and does so beside them
         self._inpainter = _composed(
@@ -40,7 +41,7 @@ class InpainterReplica:
             TaskArchive(open_store(tracker.archive_url)),
             own,
             ActorLinks(named.actor_name, own, find),
-            replica_id,
+            context.replica_id,
             DetectClient(detector, None),
         )
         self._log_level = LogLevel()
@@ -76,7 +77,7 @@ def _composed(
     archive: TaskArchive,
     own: ActorLink,
     links: ActorLinks,
-    replica_id: str,
+    replica_id: ReplicaID,
     finder: DetectClient,
 ) -> "Inpainter":
     from deployments.engine_room import EngineRoom, kept
@@ -89,9 +90,10 @@ def _composed(
         config.model_budget_bytes(),
         kept=kept(config),
         expect=partial(expected_bytes, config=config.engines),
+        announce=partial(announce, replica_id),
     )
     room = EngineRoom(config, shelf)
-    return Inpainter(config, room, archive, own, replica_id, finder, RayMetrics(), links)
+    return Inpainter(config, room, archive, own, replica_id.unique_id, finder, RayMetrics(), links)
 
 
 class DetectorReplica(Detector):

@@ -59,6 +59,8 @@ class TaskSubmission:
     """W3C: the span of the call that submitted it; empty when it is not traced."""
     input_name: str = ""
     """Of the files in the archive, each submitter's own: whoever is refused deletes nobody else's."""
+    model: str | None = None
+    """That was named, for whom the call is sent to; the job itself is among the files."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,11 @@ LDM_MAX_STEPS = 500
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
+def holds_weights(name: str) -> bool:
+    """Whether loading it takes time and memory."""
+    return name in ERASE or is_diffusion(name)
+
+
 def is_diffusion(name: str) -> bool:
     """Whether it is ``owner/name``, as Hugging Face calls a repository and as folders in ``MODEL_DIR`` are named."""
     return _REPOSITORY.fullmatch(name) is not None and ".." not in name

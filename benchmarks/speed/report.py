@@ -17,7 +17,7 @@ _BEGIN, _END = "<!-- figures: written by scripts/benchmark report -->", "<!-- en
 
 def write(console: Console) -> None:
     """Parts that were not measured on this machine are left out, and named."""
-    sections = [_engine, _http, _clients, _stages, _scaling, _memory]
+    sections = [_engine, _http, _clients, _stages, _scaling, _memory, _neighbours]
     text = "\n\n".join("\n".join(section()) for section in sections)
     before, rest = _PAGE.read_text().split(_BEGIN)
     after = rest.split(_END)[1]
@@ -161,6 +161,24 @@ def _memory() -> Iterator[str]:
         f"{found['settled_mb']:.0f} MB after the fifth, then {min(later):.0f} to {max(later):.0f} MB. The farthest "
         f"from the fifth is {found['worst']:+.1%} ({ALLOWED:.0%} are allowed)."
     )
+
+
+def _neighbours() -> Iterator[str]:
+    yield "### (f) What neighbours cost"
+    yield ""
+    if (found := _found("neighbours")) is None:
+        yield "Not measured on this machine (`scripts/benchmark neighbours`)."
+        return
+    alone = found["rows"][0]["seconds"]
+    yield (
+        f"A pass at {found['size']}² with {found['threads']} threads, beside a process that works and sleeps in turn. "
+        "The threads share each layer and wait for the slower one, so a neighbour costs twice what it takes."
+    )
+    yield ""
+    yield "| neighbour's share of one core | seconds | |"
+    yield "|--:|--:|--:|"
+    for row in found["rows"]:
+        yield f"| {row['share']:.0%} | {row['seconds']:.2f} | {row['seconds'] / alone:.2f}x |"
 
 
 def _found(part: str) -> dict[str, Any] | None:

@@ -44,6 +44,7 @@ def build(services: Services, config: AppConfig) -> APIRouter:
                     client=client,
                     priority=read.head.priority,
                     batch_id=batch_id,
+                    model=item.job.model,
                 ),
                 given,
             )

@@ -48,6 +48,7 @@ async def submit(
         progress_interval_s=sent.progress_interval,
         client=links.client_name(request),
         priority=sent.priority,
+        model=read.job.model,
     )
     snapshot, new = await visible(services.tasks, request).submit(
         submission, TaskInput(read.job, read.image, read.mask)

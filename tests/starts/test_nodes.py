@@ -18,6 +18,7 @@ from tests.support.nodes import Nodes
 from tests.support.pictures import b64, decoded, encoded, photo, wire
 from tests.support.s3 import s3_server
 from tests.support.service import ROOT, Service, free_port, start
+from tests.support.weights import save_lama
 
 _TASKS = 16
 _PIXELS = photo(640, 480)
@@ -34,8 +35,8 @@ def two_replicas(folder: Path, port: int) -> Path:
     config["proxy_location"] = "HeadOnly"
     (application,) = config["applications"]
     application["args"] = {
-        "iopaint_host": "127.0.0.1", "iopaint_port": port, "iopaint_model": "cv2", "iopaint_models": "cv2,fake",
-        "iopaint_fake_unit_s": 0.05, "task_archive_url": "s3://archive/nodes",
+        "iopaint_host": "127.0.0.1", "iopaint_port": port, "iopaint_model": "cv2", "iopaint_models": "cv2,fake,lama",
+        "model_dir": str(folder), "iopaint_fake_unit_s": 0.05, "task_archive_url": "s3://archive/nodes",
     }  # fmt: skip
     for deployment in application["deployments"]:
         replicas = 2 if deployment["name"] == "Inpainter" else 1
@@ -62,13 +63,14 @@ def nodes(tmp_path: Path) -> Iterator[Nodes]:
 @pytest.fixture
 def service(nodes: Nodes, tmp_path: Path) -> Iterator[Service]:
     port = free_port()
+    save_lama(tmp_path)
     made = start(tmp_path, {"RAY_ADDRESS": nodes.address}, port, two_replicas(tmp_path, port))
     try:
         made.wait_healthy()
         wait_for(lambda: len(replicas(made)) == 2, "two replicas")
         yield made
     finally:
-        made.stop()
+        made.kill_node()
 
 
 def replicas(service: Service) -> list[dict[str, Any]]:
@@ -110,8 +112,21 @@ class Caller(threading.Thread):
             self.answers.append(answer.status_code)
 
 
+def assert_a_named_model_is_loaded_once(service: Service) -> None:
+    """Although two replicas are free: calls and tasks that name it go to the one that has it."""
+    for _ in range(7):
+        answer = requests.post(f"{service.url}/api/v1/inpaint-regions", json=_BODY | {"model": "lama"}, timeout=60)
+        assert answer.headers["x-model"] == "lama"
+    task = requests.post(f"{service.url}/api/v1/inpaint-regions-async", json=_BODY | {"model": "lama"}, timeout=30)
+    url = f"{service.url}/api/v1/task-status/{task.json()['task_id']}"
+    wait_for(lambda: requests.get(url, timeout=30).json()["status"] == "completed", "end of a task")
+    loads = [line for line in service.log.read_text().splitlines() if "engine loaded" in line]
+    assert sum('"lama"' in line for line in loads) == 1, loads
+
+
 @pytest.mark.timeout(420)
 def test_a_node_dies_and_nothing_accepted_is_lost(service: Service, nodes: Nodes) -> None:
+    assert_a_named_model_is_loaded_once(service)
     api = f"{service.url}/api/v1"
     caller = Caller(service.url)
     caller.start()

@@ -123,14 +123,14 @@ def start(folder: Path, environment: dict[str, str], port: int = 0, config: Path
 
 @contextmanager
 def running(folder: Path, **environment: str) -> Iterator[Service]:
-    """Healthy when entered; ended with SIGTERM when left."""
+    """Healthy when entered; when left, ended the fast way: an end in order takes ten seconds."""
     service = start(folder, environment)
     try:
         service.wait_healthy()
         yield service
     finally:
         if service.process.poll() is None:
-            service.stop()
+            service.kill_node()
 
 
 def _alive(pid: int) -> bool:

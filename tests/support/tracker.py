@@ -38,7 +38,7 @@ class Bench:
         settings = TrackerConfig(archive_url=url, version="t", **config)  # type: ignore[arg-type]
         self.tracker = TaskTracker(settings, self.archive, owner, self._dispatch, self._introduce, self._send)
 
-    async def _dispatch(self, order: TaskOrder) -> None:
+    async def _dispatch(self, order: TaskOrder, model: str | None) -> None:
         reply: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         await self.orders.put((order, reply))
         await reply

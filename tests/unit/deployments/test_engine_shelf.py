@@ -109,3 +109,20 @@ async def test_a_load_that_fails_is_tried_again_when_asked_again() -> None:
     with pytest.raises(ModelUnavailable, match="no network"):
         await made.lease("a")
     assert await used(made, "a")
+
+
+async def test_what_is_asked_for_here_is_told_before_it_is_loaded_and_when_it_went() -> None:
+    told: list[tuple[str, ...]] = []
+
+    def load(name: str) -> Sized:
+        assert name in told[-1], "calls for it come here while it is loaded, instead of loading it elsewhere, too"
+        if name == "c":
+            raise ModelUnavailable("no weights")
+        return Sized(name)
+
+    made = EngineShelf(load, 100, expect=SIZE.__getitem__, measure=lambda engine: 40, announce=told.append)
+    for name in ("a", "b", "a"):
+        await used(made, name)
+    with pytest.raises(ModelUnavailable):
+        await made.lease("c")  # b had to go for it
+    assert told == [("a",), ("a", "b"), ("a", "b", "c"), ("a", "c")]
