@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from deployments.errors import BatchNotFound, BatchNotReady
-from deployments.tasks import BatchSnapshot, BatchSubmission, TaskSubmission
+from deployments.tasks import BatchSnapshot, BatchSubmission, TaskInput, TaskSubmission
 from deployments.tracing import traceparent
 from ingress import batch_intake, links, presenters
 from ingress.batch_zip import BatchZip
@@ -34,22 +34,7 @@ def build(services: Services, config: AppConfig) -> APIRouter:
             await services.check_callback(read.head.callback_url)
         batch_id = read.head.batch_id or str(uuid.uuid4())
         client = links.client_name(request)
-        items = [
-            (
-                TaskSubmission(
-                    task_id=f"{batch_id}.{number}",
-                    total_regions=len(item.job.regions or ()) or 1,
-                    traceparent=traceparent(),
-                    content_sha256=item.content_sha256(),
-                    client=client,
-                    priority=read.head.priority,
-                    batch_id=batch_id,
-                    model=item.job.model,
-                ),
-                given,
-            )
-            for number, (item, given) in enumerate(zip(read.items, read.inputs(), strict=True))
-        ]
+        items = _items(read, batch_id, client)
         ids = tuple(submission.task_id for submission, _ in items)
         batch = BatchSubmission(batch_id, ids, read.content_sha256(), read.head.callback_url, client)
         snapshot, new = await visible(services.tasks, request).submit_batch(batch, items)
@@ -108,3 +93,22 @@ def checked(batch_id: str) -> str:
     if not re.fullmatch(BATCH_ID, batch_id):
         raise BatchNotFound(f"There is no batch {batch_id[:128]!r}.")
     return batch_id
+
+
+def _items(read: batch_intake.BatchIntake, batch_id: str, client: str) -> list[tuple[TaskSubmission, TaskInput]]:
+    return [
+        (
+            TaskSubmission(
+                task_id=f"{batch_id}.{number}",
+                total_regions=len(item.job.regions or ()) or 1,
+                traceparent=traceparent(),
+                content_sha256=item.content_sha256(),
+                client=client,
+                priority=read.head.priority,
+                batch_id=batch_id,
+                model=item.job.model,
+            ),
+            given,
+        )
+        for number, (item, given) in enumerate(zip(read.items, read.inputs(), strict=True))
+    ]
