@@ -23,14 +23,21 @@ from ingress.connections import ConnectionLimits, GuardedProtocol
 from ingress.places import Place, Places
 from ingress.settings import Settings
 from ingress.trunk import Trunks
-from ingress.window import Reader
+from ingress.window import HEADER, Reader
 
 log = logging.getLogger("ray.serve")
 
 _STEERING = frozenset(
-    {b"x_request_timeout_seconds", b"x_request_disconnect_disabled", b"serve_multiplexed_model_id", b"x_session_id"}
+    {
+        b"x_request_timeout_seconds",
+        b"x_request_disconnect_disabled",
+        b"serve_multiplexed_model_id",
+        b"x_session_id",
+        b"x_iopaint_window",
+    }
 )
-"""By which Serve lets a client lift its own timeout, go on after it left, choose replicas. ``-`` counts as ``_``."""
+"""By which Serve lets a client lift its own timeout, go on after it left, choose replicas; and our own word to the
+application. ``-`` counts as ``_``."""
 _SOCKETS = "/api/v1/ws/"
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _RESERVED_FILES = 256
@@ -87,6 +94,7 @@ class Edge:
         if scope["path"].startswith("/-/"):
             await self._app(scope, receive, send)
             return
+        scope["headers"].append(HEADER)
         answer = _Answer(send, request_id, _cors(scope, self._origins))
         call = _Call(receive, answer, math.inf if _is_work(scope) else _BODY_OF_OTHERS)
         places = self._calls if _is_work(scope) else self._downloads if _is_download(scope) else None

@@ -14,17 +14,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 PIECE = 262_144
 MOST_UNREAD = 2_097_152
 """Bytes of an answer between the application and its reader. Most answers are smaller, and wait for nobody."""
+HEADER = (b"x-iopaint-window", b"1")
+"""Of a call that came through the guard. Nobody says what was taken of another: its answer would wait for ever."""
 _TAKEN = "iopaint.taken"
 
 
 class Window:
-    """Plain ASGI, in the replica. Only behind the guard: nobody else says what was taken."""
+    """Plain ASGI, in the replica. On another node than the replica's, a proxy may be without the guard."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or HEADER not in scope["headers"]:
             await self._app(scope, receive, send)
             return
         call = _Call(receive, send)

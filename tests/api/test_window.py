@@ -213,3 +213,20 @@ async def test_work_keeps_its_place_however_long_it_takes(server: Server) -> Non
     assert await error_of(reader) == (503, "service_unavailable")
     server.app.may_answer.set()
     assert body_of(await asyncio.wait_for(working.read(), 60)) == WHOLE
+
+
+async def test_without_the_guard_an_answer_waits_for_nobody() -> None:
+    """As from a proxy that was started without it: nobody there tells what the client took."""
+    sent = 0
+
+    async def send(message: Message) -> None:
+        nonlocal sent
+        sent += len(message.get("body", b""))
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    scope: Scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
+    async with asyncio.timeout(5):
+        await Window(App())(scope, receive, send)
+    assert sent == len(WHOLE)
