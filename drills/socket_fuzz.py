@@ -127,7 +127,8 @@ class Mouth:
 def converse(url: str, mouth: Mouth, headers: Mapping[str, str]) -> str:
     """How it ended: ``closed`` or ``refused`` by the service, or ``answered``: it still speaks to us."""
     host = ("127.0.0.1", urlsplit(url).port or 80)
-    key = "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13"
+    own = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    key = f"{own}Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13"
     with socket.create_connection(host, timeout=_WAIT_S) as link:
         path = mouth.path()
         link.sendall(
