@@ -209,7 +209,7 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="fuzz-") as name, running(Path(name), **settings) as service:
         try:
             told = fuzz(service, given.seed, 60 * given.minutes)
-        except BaseException:
+        except AssertionError:
             print(service.log.read_text()[-6000:], file=sys.stderr)
             raise
     Console(highlight=False).print(f"{told.total()} conversations: {dict(told)}; nothing else was lost or logged.")

@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rich.console import Console
@@ -11,14 +11,16 @@ from benchmarks.speed.resident import ALLOWED, SETTLED
 from benchmarks.speed.servers import STATE, Ours, Theirs
 from tests.support.service import ROOT
 
+Found = dict[str, Any]
+"""What one part of the benchmark measured."""
+
 _PAGE = ROOT / "docs" / "performance.md"
 _BEGIN, _END = "<!-- figures: written by scripts/benchmark report -->", "<!-- end of figures -->"
 
 
 def write(console: Console) -> None:
     """Parts that were not measured on this machine are left out, and named."""
-    sections = [_engine, _http, _clients, _stages, _scaling, _memory, _neighbours]
-    text = "\n\n".join("\n".join(section()) for section in sections)
+    text = "\n\n".join(_section(part, *section) for part, section in _SECTIONS.items())
     before, rest = _PAGE.read_text().split(_BEGIN)
     after = rest.split(_END)[1]
     _PAGE.write_text(f"{before}{_BEGIN}\n\n{text}\n\n{_END}{after}")
@@ -30,12 +32,7 @@ def write(console: Console) -> None:
     console.print(f"Written: {_PAGE.relative_to(ROOT)}, docs/images/performance.png")
 
 
-def _engine() -> Iterator[str]:
-    yield "### (a) The engine alone"
-    yield ""
-    if (found := _found("engine")) is None:
-        yield "Not measured on this machine (`scripts/benchmark engine`)."
-        return
+def _engine(found: Found) -> Iterator[str]:
     rates = found["matmul_tflops"]
     yield (
         f"{found['device']}, {found['threads']} threads. Medians, all in turn. The machine multiplies matrices at "
@@ -57,17 +54,8 @@ def _engine() -> Iterator[str]:
         yield f"| {' | '.join(cells)} |"
 
 
-def _http() -> Iterator[str]:
-    yield "### (b) Over HTTP, one client"
-    yield ""
-    rows, memory = [], None
-    for size in (512, 1024, 2048):
-        if (found := _found(f"http-{size}")) is not None:
-            rows += found["rows"]
-            memory = found["resident_mb"]
-    if not rows:
-        yield "Not measured on this machine (`scripts/benchmark http`)."
-        return
+def _http(found: Found) -> Iterator[str]:
+    rows = found["rows"]
     original = {
         row["size"]: row["seconds"] for row in rows if (row["server"], row["strategy"]) == (Theirs.name, "Original")
     }
@@ -93,18 +81,12 @@ def _http() -> Iterator[str]:
             against_crop,
         )
         yield f"| {' | '.join(str(cell) for cell in cells)} |"
-    if memory:
-        yield ""
-        resident = ", ".join(f"{name} {value:.0f} MB" for name, value in memory.items())
-        yield f"Resident afterwards: {resident} (ours: the model replica)."
-
-
-def _clients() -> Iterator[str]:
-    yield "### Eight clients, 512², Original"
     yield ""
-    if (found := _found("clients")) is None:
-        yield "Not measured on this machine (`scripts/benchmark clients`)."
-        return
+    resident = ", ".join(f"{name} {value:.0f} MB" for name, value in found["resident_mb"].items())
+    yield f"Resident afterwards: {resident} (ours: the model replica)."
+
+
+def _clients(found: Found) -> Iterator[str]:
     theirs = found["rows"][0]["per_second"]
     yield "| server | calls a second | | median | longest | longest / fair share |"
     yield "|---|--:|--:|--:|--:|--:|"
@@ -115,12 +97,7 @@ def _clients() -> Iterator[str]:
         )
 
 
-def _stages() -> Iterator[str]:
-    yield "### (d) Where the time of one call goes"
-    yield ""
-    if (found := _found("stages")) is None:
-        yield "Not measured on this machine (`scripts/benchmark stages`)."
-        return
+def _stages(found: Found) -> Iterator[str]:
     yield "PNG in base64 in, PNG out; seconds. *HTTP and Ray*: what the client waits beyond the replica's own work."
     yield ""
     yield "| pixels | strategy | decode | mask | network | encode | HTTP and Ray | all but network | of network |"
@@ -132,12 +109,7 @@ def _stages() -> Iterator[str]:
         yield f"| {' | '.join(cells)} |"
 
 
-def _scaling() -> Iterator[str]:
-    yield "### (c) By regions and by pixels"
-    yield ""
-    if (found := _found("scaling")) is None:
-        yield "Not measured on this machine (`scripts/benchmark scaling`)."
-        return
+def _scaling(found: Found) -> Iterator[str]:
     yield "`Auto`, decode to encode, no service around it. The last rows have one line of 300 x 24 px."
     yield ""
     yield "| pixels | lines | windows | megapixels run | seconds |"
@@ -147,12 +119,7 @@ def _scaling() -> Iterator[str]:
         yield f"| {row['size']}² | {known} | {row['seconds']:.2f} |"
 
 
-def _memory() -> Iterator[str]:
-    yield "### (e) Resident memory"
-    yield ""
-    if (found := _found("memory")) is None:
-        yield "Not measured on this machine (`scripts/benchmark memory`)."
-        return
+def _memory(found: Found) -> Iterator[str]:
     sizes = found["resident_mb"]
     later = sizes[SETTLED - 1 :]
     yield (
@@ -163,12 +130,7 @@ def _memory() -> Iterator[str]:
     )
 
 
-def _neighbours() -> Iterator[str]:
-    yield "### (f) What neighbours cost"
-    yield ""
-    if (found := _found("neighbours")) is None:
-        yield "Not measured on this machine (`scripts/benchmark neighbours`)."
-        return
+def _neighbours(found: Found) -> Iterator[str]:
     alone = found["rows"][0]["seconds"]
     yield (
         f"A pass at {found['size']}² with {found['threads']} threads, beside a process that works and sleeps in turn. "
@@ -181,6 +143,29 @@ def _neighbours() -> Iterator[str]:
         yield f"| {row['share']:.0%} | {row['seconds']:.2f} | {row['seconds'] / alone:.2f}x |"
 
 
-def _found(part: str) -> dict[str, Any] | None:
+def _section(part: str, title: str, lines: Callable[[Found], Iterator[str]]) -> str:
+    found = _found_over_http() if part == "http" else _found(part)
+    said = [f"Not measured on this machine (`scripts/benchmark {part}`)."] if found is None else lines(found)
+    return "\n".join((f"### {title}", "", *said))
+
+
+def _found(part: str) -> Found | None:
     path = STATE / f"{part}.json"
     return json.loads(path.read_text()) if path.is_file() else None
+
+
+def _found_over_http() -> Found | None:
+    """Each size is measured by itself; the memory is that of the last."""
+    sizes = [found for size in (512, 1024, 2048) if (found := _found(f"http-{size}")) is not None]
+    return sizes[-1] | {"rows": [row for found in sizes for row in found["rows"]]} if sizes else None
+
+
+_SECTIONS: dict[str, tuple[str, Callable[[Found], Iterator[str]]]] = {
+    "engine": ("(a) The engine alone", _engine),
+    "http": ("(b) Over HTTP, one client", _http),
+    "clients": ("Eight clients, 512², Original", _clients),
+    "stages": ("(d) Where the time of one call goes", _stages),
+    "scaling": ("(c) By regions and by pixels", _scaling),
+    "memory": ("(e) Resident memory", _memory),
+    "neighbours": ("(f) What neighbours cost", _neighbours),
+}

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ingress.connections import ConnectionLimits, GuardedProtocol
 from ingress.edge import Edge, guard
 from tests.support.service import free_port
+from tests.support.uvicorn_server import serving
 
 IDLE_S = 0.4
 LARGE = 20_000_000
@@ -99,13 +100,9 @@ async def server() -> AsyncIterator[Server]:
             timeout_keep_alive=1,
         )
     )
-    running = asyncio.create_task(made.serve())
-    while not made.started:  # noqa: ASYNC110 - uvicorn has no event for it
-        await asyncio.sleep(0.01)
-    yield Server(made.config.port, app)
-    app.may_end.set()
-    made.should_exit = made.force_exit = True
-    await running
+    async with serving(made):
+        yield Server(made.config.port, app)
+        app.may_end.set()
 
 
 HEAD = b"POST /body HTTP/1.1\r\nHost: x\r\n"

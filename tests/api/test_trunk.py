@@ -19,6 +19,7 @@ from ingress.edge import Edge
 from ingress.trunk import TrunkEnd, proxy
 from tests.support.fakes import config, services
 from tests.support.service import free_port
+from tests.support.uvicorn_server import serving
 
 
 class Talker:
@@ -98,12 +99,8 @@ class Server:
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
     made = Server()
-    running = asyncio.create_task(made.uvicorn.serve())
-    while not made.uvicorn.started:  # noqa: ASYNC110 - uvicorn has no event for it
-        await asyncio.sleep(0.01)
-    yield made
-    made.uvicorn.should_exit = made.uvicorn.force_exit = True
-    await running
+    async with serving(made.uvicorn):
+        yield made
 
 
 async def test_many_sockets_are_one_call_and_do_not_mix(server: Server) -> None:

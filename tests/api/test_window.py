@@ -15,6 +15,7 @@ from ingress.connections import ConnectionLimits, GuardedProtocol
 from ingress.edge import Edge
 from ingress.window import MOST_UNREAD, PIECE, Window
 from tests.support.service import free_port
+from tests.support.uvicorn_server import serving
 
 WHOLE = bytes(range(256)) * 128_000
 """Of an answer: fifteen times the window, and more than kernels hold of a connection."""
@@ -101,14 +102,10 @@ class Server:
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
     made = Server()
-    running = asyncio.create_task(made.uvicorn.serve())
-    while not made.uvicorn.started:  # noqa: ASYNC110 - uvicorn has no event for it
-        await asyncio.sleep(0.01)
-    yield made
-    for client in made.clients:
-        client.transport.abort()
-    made.uvicorn.should_exit = made.uvicorn.force_exit = True
-    await running
+    async with serving(made.uvicorn):
+        yield made
+        for client in made.clients:
+            client.transport.abort()
 
 
 @pytest.fixture
