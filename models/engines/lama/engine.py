@@ -118,9 +118,9 @@ def build(
     """The fastest generator that agrees with ``reference``, or None and the reason."""
     why = ""
     with torch.inference_mode():
-        for dtype in _dtypes(device, precision):
+        for kind in _kinds(device, precision):
             try:
-                generator = Generator(generator_state(state), Kind(device, dtype))
+                generator = Generator(generator_state(state), kind)
                 why = disagreement(generator, reference, device)
             except NotLama as error:
                 return None, str(error)
@@ -128,7 +128,7 @@ def build(
                 return None, f"its layers are not those of the published architecture ({type(error).__name__})"
             if not why:
                 return generator, ""
-            log.warning("own generator disagrees with the file", extra={"dtype": str(dtype), "why": why})
+            log.warning("own generator disagrees with the file", extra={"kind": str(kind), "why": why})
     return None, why
 
 
@@ -143,6 +143,12 @@ def _load_checkpoint(name: str, device: str, path: Path, precision: Precision) -
     except (NotLama, KeyError, RuntimeError) as error:
         raise BadWeights(path) from error
     return LamaEngine(generator or exact, EngineInfo(name, str(where), sha256(path), (why,) if why else ()))
+
+
+def _kinds(device: torch.device, precision: Precision) -> list[Kind]:
+    """The fastest first."""
+    faster = (True, False) if device.type == "cpu" else (False,)
+    return [Kind(device, dtype, winograd) for dtype in _dtypes(device, precision) for winograd in faster]
 
 
 def _dtypes(device: torch.device, precision: Precision) -> tuple[torch.dtype, ...]:

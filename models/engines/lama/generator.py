@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
-from models.engines.lama.layers import Convolution, Kind, UpConvolution, batch_norm, reflect
+from models.engines.lama.layers import Convolution, Kind, LastConvolution, UpConvolution, batch_norm, reflect
 from models.engines.lama.parameters import State, layout
+from models.engines.lama.paths import PathWeights, Scratch, local_paths
 
 
 class SpectralTransform:
@@ -29,13 +30,14 @@ class SpectralTransform:
         """Real and imaginary parts are channels side by side: what a complex tensor with channels last is anyhow."""
         batch, channels, height, width = x.shape
         # Transforms in float32: bfloat16's 8 bits would be lost in sums over a whole window.
-        spectrum = torch.fft.rfft2(x.float(), norm="ortho").permute(0, 2, 3, 1)
-        parts = torch.view_as_real(spectrum).to(self._dtype, memory_format=torch.contiguous_format)
-        mixed = self._mix(parts.reshape(batch, height, -1, 2 * channels).permute(0, 3, 1, 2))
+        planes = x if x.dtype is torch.float32 else _swapped(_rows(x)).view(x.shape).float()
+        spectrum = _swapped(torch.fft.rfft2(planes, norm="ortho").flatten(2))
+        parts = torch.view_as_real(spectrum).to(self._dtype)
+        mixed = self._mix(parts.view(batch, height, -1, 2 * channels).permute(0, 3, 1, 2))
         pairs = mixed.permute(0, 2, 3, 1).reshape(batch, height, -1, channels, 2).float()
         spectrum = torch.view_as_complex(pairs).permute(0, 3, 1, 2)
-        y: Tensor = torch.fft.irfft2(spectrum, s=(height, width), norm="ortho")
-        return y.to(self._dtype, memory_format=torch.channels_last)
+        y = torch.fft.irfft2(spectrum, s=(height, width), norm="ortho").to(self._dtype)
+        return _swapped(y.flatten(2)).view(batch, height, width, channels).permute(0, 3, 1, 2)
 
 
 class FourierConvolution:
@@ -45,15 +47,18 @@ class FourierConvolution:
         factor, shift = batch_norm(state, f"{name}.bn_l")
         out = batch_norm(state, f"{name}.bn_g")
         ffc = f"{name}.ffc"
-        self._local = Convolution(_scaled(state[f"{ffc}.convl2l.weight"], factor), None, kind)
-        self._to_local = Convolution(_scaled(state[f"{ffc}.convg2l.weight"], factor), shift, kind, relu=True)
-        self._to_global = Convolution(_scaled(state[f"{ffc}.convl2g.weight"], out[0]), None, kind)
+        weights = PathWeights(
+            local=_scaled(state[f"{ffc}.convl2l.weight"], factor),
+            to_local=_scaled(state[f"{ffc}.convg2l.weight"], factor),
+            to_global=_scaled(state[f"{ffc}.convl2g.weight"], out[0]),
+            local_shift=shift,
+        )
+        self._paths = local_paths(weights, kind)
         self._spectral = SpectralTransform(state, f"{ffc}.convg2g", out, kind)
 
-    def __call__(self, local: Tensor, wide: Tensor) -> tuple[Tensor, Tensor]:
-        padded = reflect(local, 1)
-        wide_out = self._spectral(wide, self._to_global(padded))
-        return self._to_local(reflect(wide, 1), self._local(padded)), wide_out
+    def __call__(self, local: Tensor, wide: Tensor, scratch: Scratch) -> tuple[Tensor, Tensor]:
+        local, to_global = self._paths(local, wide, scratch)
+        return local, self._spectral(wide, to_global)
 
 
 class Generator:
@@ -77,7 +82,7 @@ class Generator:
             for index in place.blocks
         ]
         self._ups = [UpConvolution(state, index, kind) for index in place.ups]
-        self._last = Convolution(state[f"{place.last}.weight"], state[f"{place.last}.bias"], kind)
+        self._last = LastConvolution(state[f"{place.last}.weight"], state[f"{place.last}.bias"], kind)
 
     def __call__(self, x: Tensor) -> Tensor:
         x = x.to(self.kind.device, self.kind.dtype, memory_format=torch.channels_last)
@@ -86,14 +91,14 @@ class Generator:
             x = down(reflect(x, 1))
         padded = reflect(x, 1)
         local, wide = self._split_local(padded), self._split_global(padded)
+        scratch = Scratch()
         for first, second in self._blocks:
-            local_out, wide_out = second(*first(local, wide))
+            local_out, wide_out = second(*first(local, wide, scratch), scratch)
             local, wide = local_out.add_(local), wide_out.add_(wide)
         x = torch.cat([local, wide], dim=1)
         for up in self._ups:
             x = up(x)
-        result: Tensor = self._last(reflect(x, 3)).float().sigmoid_()
-        return result
+        return self._last(reflect(x, 3)).sigmoid_()
 
     def _plain_down(
         self, state: State, index: int, stride: int, path: str = "convl2l", norm: str = "bn_l"
@@ -105,3 +110,13 @@ class Generator:
 
 def _scaled(weight: Tensor, factor: Tensor) -> Tensor:
     return weight * factor[:, None, None, None]
+
+
+def _rows(x: Tensor) -> Tensor:
+    """``(N, C, H, W)`` with channels last as ``(N, H * W, C)``."""
+    return x.permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def _swapped(x: Tensor) -> Tensor:
+    """``(N, A, B)`` copied as ``(N, B, A)``. torch goes through the cache block by block for two axes only."""
+    return x[0].t().contiguous()[None] if len(x) == 1 else x.transpose(1, 2).contiguous()

@@ -8,10 +8,11 @@ import torch
 from iopaint.model import lama as iopaint_lama
 from iopaint.schema import HDStrategy, InpaintRequest
 
+from models.engines.lama import paths
 from models.engines.lama.check import disagreement
 from models.engines.lama.engine import LamaEngine, _dtypes, build
 from models.engines.lama.generator import Generator
-from models.engines.lama.layers import Kind
+from models.engines.lama.layers import Kind, reflect
 from models.engines.lama.parameters import generator_state
 from models.errors import ModelUnavailable
 from models.geometry import Rect
@@ -43,10 +44,43 @@ def test_any_prefix_is_stripped(tmp_path: Path, prefix: str) -> None:
 
 def test_the_published_size_agrees_in_both_precisions() -> None:
     exported = lama.wrapped("generator.model")
-    for precision in (torch.float32, torch.bfloat16):
+    for kind in (Kind(CPU, dtype, fast) for dtype in (torch.float32, torch.bfloat16) for fast in (True, False)):
         with torch.inference_mode():
-            generator = Generator(generator_state(exported.state_dict()), Kind(CPU, precision))
-            assert disagreement(generator, exported, CPU) == ""
+            generator = Generator(generator_state(exported.state_dict()), kind)
+            assert disagreement(generator, exported, CPU) == "", kind
+
+
+@pytest.mark.parametrize("band_bytes", [1, 16 << 20])
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (24, 56), (64, 40), (136, 72)])
+def test_a_quarter_of_the_multiplications_come_to_the_same(
+    monkeypatch: pytest.MonkeyPatch, band_bytes: int, height: int, width: int
+) -> None:
+    """Sizes that are whole tiles and not, in one band of tiles and in many, several pictures at once."""
+    monkeypatch.setattr(paths, "_BAND_BYTES", band_bytes)
+    state = generator_state(lama.wrapped("model", **SMALL).state_dict())
+    x = torch.rand(2, 4, height, width, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        plain, fast = (Generator(state, Kind(CPU, torch.float32, winograd))(x) for winograd in (False, True))
+    assert plain.std() > 0.01
+    assert not torch.equal(plain, fast)
+    torch.testing.assert_close(fast, plain, atol=2e-5, rtol=0)
+
+
+def test_where_they_do_not_the_plain_convolutions_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    exported = lama.wrapped("model", **SMALL)
+    generator, _ = build(exported.state_dict(), CPU, "float32", exported)
+    assert generator is not None
+    assert generator.kind.winograd
+    monkeypatch.setattr(paths, "_FROM_FILTER", tuple((a, b * 1.1, c) for a, b, c in paths._FROM_FILTER))
+    generator, why = build(exported.state_dict(), CPU, "float32", exported)
+    assert generator is not None, why
+    assert not generator.kind.winograd
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_mirrored_as_torch_does(width: int) -> None:
+    x = torch.rand(2, 5, 9, 7)
+    assert torch.equal(reflect(x, width), torch.nn.functional.pad(x, (width,) * 4, mode="reflect"))
 
 
 def test_weights_are_not_packed_by_slow_code_in_every_pass(capfd: pytest.CaptureFixture[str]) -> None:
