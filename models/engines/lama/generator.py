@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from models.engines.lama.layers import Convolution, Kind, LastConvolution, UpConvolution, batch_norm, reflect
+from models.engines.lama.layers import Convolution, Kind, UpConvolution, batch_norm, last_convolution, reflect
 from models.engines.lama.parameters import State, layout
 from models.engines.lama.paths import PathWeights, Scratch, local_paths
 
@@ -82,7 +82,7 @@ class Generator:
             for index in place.blocks
         ]
         self._ups = [UpConvolution(state, index, kind) for index in place.ups]
-        self._last = LastConvolution(state[f"{place.last}.weight"], state[f"{place.last}.bias"], kind)
+        self._last = last_convolution(state[f"{place.last}.weight"], state[f"{place.last}.bias"], kind)
 
     def __call__(self, x: Tensor) -> Tensor:
         x = x.to(self.kind.device, self.kind.dtype, memory_format=torch.channels_last)
@@ -98,7 +98,7 @@ class Generator:
         x = torch.cat([local, wide], dim=1)
         for up in self._ups:
             x = up(x)
-        return self._last(reflect(x, 3)).sigmoid_()
+        return self._last(reflect(x, 3)).float().sigmoid_()
 
     def _plain_down(
         self, state: State, index: int, stride: int, path: str = "convl2l", norm: str = "bn_l"

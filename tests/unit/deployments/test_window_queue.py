@@ -247,11 +247,12 @@ def test_a_waiting_window_leaves_when_its_request_ends() -> None:
     assert engine.passes == [[1], [3]]
 
 
+@pytest.mark.parametrize("winograd", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_batch_of_lama_is_its_windows_one_by_one(dtype: torch.dtype) -> None:
+def test_a_batch_of_lama_is_its_windows_one_by_one(dtype: torch.dtype, winograd: bool) -> None:
     state = generator_state(lama.wrapped("model", base=16, blocks=3).state_dict())
     with torch.inference_mode():
-        engine = LamaEngine(Generator(state, Kind(torch.device("cpu"), dtype)), EngineInfo("lama", "cpu"))
+        engine = LamaEngine(Generator(state, Kind(torch.device("cpu"), dtype, winograd)), EngineInfo("lama", "cpu"))
     source = np.random.default_rng(0)
     images = [source.integers(0, 256, (67, 45, 3), np.uint8) for _ in range(4)]
     masks = [np.uint8(255) * (source.random((67, 45)) < 0.3).astype(np.uint8) for _ in range(4)]

@@ -10,7 +10,7 @@ from iopaint.schema import HDStrategy, InpaintRequest
 
 from models.engines.lama import paths
 from models.engines.lama.check import disagreement
-from models.engines.lama.engine import LamaEngine, _dtypes, build
+from models.engines.lama.engine import LamaEngine, _kinds, build
 from models.engines.lama.generator import Generator
 from models.engines.lama.layers import Kind, reflect
 from models.engines.lama.parameters import generator_state
@@ -44,7 +44,9 @@ def test_any_prefix_is_stripped(tmp_path: Path, prefix: str) -> None:
 
 def test_the_published_size_agrees_in_both_precisions() -> None:
     exported = lama.wrapped("generator.model")
-    for kind in (Kind(CPU, dtype, fast) for dtype in (torch.float32, torch.bfloat16) for fast in (True, False)):
+    kinds = _kinds(CPU, "bfloat16")
+    assert len(kinds) == 4
+    for kind in kinds:
         with torch.inference_mode():
             generator = Generator(generator_state(exported.state_dict()), kind)
             assert disagreement(generator, exported, CPU) == "", kind
@@ -86,9 +88,9 @@ def test_mirrored_as_torch_does(width: int) -> None:
 def test_weights_are_not_packed_by_slow_code_in_every_pass(capfd: pytest.CaptureFixture[str]) -> None:
     """oneDNN tells what it did: its simple reorder of one layer's weights takes longer than the layer."""
     state = generator_state(lama.wrapped("", blocks=1).state_dict())
-    for dtype in _dtypes(CPU, "auto"):
+    for kind in _kinds(CPU, "auto"):
         with torch.inference_mode():
-            generator = Generator(state, Kind(CPU, dtype))
+            generator = Generator(state, kind)
             capfd.readouterr()
             with torch.backends.mkldnn.verbose(torch.backends.mkldnn.VERBOSE_ON):  # type: ignore[no-untyped-call]
                 for height, width in ((128, 128), (192, 320), (320, 448)):
