@@ -16,7 +16,8 @@ _DEFAULT = "cpu"
 
 @dataclass(frozen=True, slots=True)
 class WindowCosts:
-    """``seconds = fixed_s + per_mpx_s * megapixels``; ``ladder_px``: the sides that windows have, rising.
+    """``seconds = fixed_s + per_mpx_s * megapixels``; ``ladder_px``: the sides that windows have, rising: few
+    on a GPU, where windows of different requests meet in one batch; close together on a CPU, where none do.
 
     ``square``: both sides are the same; ``max_px``: none is longer, where the engine has a bound of its own.
     """

@@ -88,11 +88,21 @@ def test_the_cost_of_a_run_decides_about_joining(fixed_s: float, expected: int) 
     assert len(auto_windows(mask, 2048, WindowCosts(fixed_s, 1.0, LAMA.ladder_px))) == expected
 
 
-def test_windows_of_different_images_have_the_same_shapes() -> None:
-    rng = np.random.default_rng(0)
-    shapes = set()
+def one_liners(costs: WindowCosts) -> list[tuple[int, int, int]]:
+    """Of forty pictures with a line each: the window's sides, and the least that it must hold."""
+    rng, found = np.random.default_rng(0), []
     for _ in range(40):
         x, y, width = (int(v) for v in rng.integers(200, 700, 3))
-        for window in auto_windows(drawn([Rect(x, y, width, 30)], 1920, 1080), 2048, LAMA):
-            shapes.add((window.box.width, window.box.height))
-    assert len(shapes) <= 8
+        for window in auto_windows(drawn([Rect(x, y, width, 30)], 1920, 1080), 2048, costs):
+            found.append((window.box.width, window.box.height, (width + 128) * (30 + 128)))
+    return found
+
+
+def test_windows_of_different_images_meet_on_a_gpu_where_they_are_run_together() -> None:
+    gpu = costs_of(EngineInfo("lama", "cuda", precision="bfloat16"))
+    assert len({(width, height) for width, height, _ in one_liners(gpu)}) <= 4
+
+
+def test_windows_fit_closely_on_a_cpu_where_each_pixel_costs() -> None:
+    windows = one_liners(LAMA)
+    assert sum(width * height for width, height, _ in windows) < 1.06 * sum(needed for _, _, needed in windows)
