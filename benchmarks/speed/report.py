@@ -122,12 +122,13 @@ def _scaling(found: Found) -> Iterator[str]:
 
 def _memory(found: Found) -> Iterator[str]:
     sizes = found["resident_mb"]
-    later = sizes[SETTLED - 1 :]
+    later, own = sizes[SETTLED - 1 :], found["own_mb"][SETTLED - 1 :]
     yield (
         f"{found['calls']} calls one after the other, each {found['size']}² with {found['regions']} lines, "
         f"`{found['strategy']}`; the model replica after each: {sizes[0]:.0f} MB after the first, "
         f"{found['settled_mb']:.0f} MB after the fifth, then {min(later):.0f} to {max(later):.0f} MB. The farthest "
-        f"from the fifth is {found['worst']:+.1%} ({ALLOWED:.0%} are allowed)."
+        f"from the fifth is {found['worst']:+.1%} ({ALLOWED:.0%} are allowed). Without the pages that it shares with the "
+        f"node's object store: {min(own):.0f} to {max(own):.0f} MB from the fifth on."
     )
 
 

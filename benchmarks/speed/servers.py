@@ -89,9 +89,9 @@ class Ours:
         found: dict[str, float] = stats["processing_stats"]["stage_times"]
         return found
 
-    def resident_mb(self) -> float:
-        """Of the model replica."""
-        return _resident_mb(self.service.named("ray::ServeReplica:iopaint:Inpainter"))
+    def resident_mb(self, *, own: bool = False) -> float:
+        """Of the model replica; ``own``: without what it shares with the node's object store."""
+        return _resident_mb(self.service.named("ray::ServeReplica:iopaint:Inpainter"), own)
 
 
 class Theirs:
@@ -187,9 +187,10 @@ def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
     raise TimeoutError(f"IOPaint's server did not start; see {STATE / 'iopaint.log'}")
 
 
-def _resident_mb(pids: Sequence[int]) -> float:
-    pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids]
-    return sum(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6
+def _resident_mb(pids: Sequence[int], own: bool = False) -> float:
+    names = {"RssAnon:", "RssFile:"} if own else {"VmRSS:"}
+    lines = [line.split() for pid in pids for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line]
+    return sum(int(words[1]) for words in lines if words[0] in names) * 1024 / 1e6
 
 
 def _text(data: bytes) -> str:
