@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from models.engine import Image
 from models.engines.classic.local_plane import local_plane
 from models.strokes.novelty import Bools, Field
+from models.strokes.plain import largest
 
 REACH_PX = 8
 """As far as a halo is looked for: the block of JPEG."""
@@ -45,7 +46,7 @@ def halo_px(rgb: Image, strokes: Bools, inside: Bools, rim: Bools) -> int:
     # The mean about a pixel is quick, but wrong beside strokes where the ground is bent: what it finds is checked.
     for mean in (_mean, _plane):
         values = mean(rgb, ~strokes)
-        squared = ((rgb - values) ** 2).max(2)
+        squared = largest(rgb - values) ** 2
         reach, edges = _reach(np.minimum(squared, _MOST), far, kept, steps), float((squared[kept] > _EDGE).mean())
         if not reach:
             break

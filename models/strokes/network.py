@@ -78,7 +78,8 @@ def stroke_probability(rgb: Image, inside: Bools, others: Bools, novelty: Field)
                 above, before = min(top, _OVERLAP_PX), min(left, _OVERLAP_PX)
                 bottom, right = top + _TILE_PX + _OVERLAP_PX, left + _TILE_PX + _OVERLAP_PX
                 tile = given[:, top - above : bottom, left - before : right]
-                inner = torch.sigmoid(net(torch.from_numpy(np.ascontiguousarray(tile))[None]))[0, 0, above:, before:]
+                pixels = torch.from_numpy(tile)[None].contiguous(memory_format=torch.channels_last)
+                inner = torch.sigmoid(net(pixels))[0, 0, above:, before:]
                 rows, columns = found[top : top + _TILE_PX, left : left + _TILE_PX].shape
                 found[top : top + rows, left : left + columns] = inner[:rows, :columns].numpy()
     return found[:height, :width]
@@ -110,4 +111,5 @@ def load(file: Path = WEIGHTS) -> StrokeNet:
     net = StrokeNet()
     with np.load(file) as stored:
         net.load_state_dict({name: torch.from_numpy(stored[name].astype(np.float32)) for name in stored.files})
-    return net.requires_grad_(False).eval()
+    # So oneDNN takes pixels as they come: otherwise it moves them into another order for each layer, and back.
+    return net.requires_grad_(False).eval().to(memory_format=torch.channels_last)

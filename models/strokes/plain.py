@@ -57,7 +57,7 @@ def framed_strokes(rgb: Image, inside: Bools, exactly: bool = False) -> Bools | 
     """
     limits, least = (_EXACT, _LEAST_EXACT) if exactly else (_LOOSE, _LEAST_GROUND)
     middle = commonest(rgb, inside)
-    alike = inside & (np.abs(rgb - middle).max(2) < _ONE_GROUND)
+    alike = inside & (largest(rgb - middle) < _ONE_GROUND)
     # Without what touches anything else: blurred edges, and most of the ringing of compression.
     ground = alike & (cv2.erode(alike.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0)
     surface = _plain_surface(rgb, ground, limits) if alike.sum() >= least * inside.sum() else None
@@ -67,7 +67,7 @@ def framed_strokes(rgb: Image, inside: Bools, exactly: bool = False) -> Bools | 
     if exactly and np.count_nonzero(drawn & inside) > _MOST_EXACT * np.count_nonzero(inside):
         return None
     # The ringing of compression ties letters to their frame, but is weaker than both.
-    paint = _largest(rgb - surface) > _PAINT
+    paint = largest(rgb - surface) > _PAINT
     letters = _apart(drawn, beyond) | (drawn & _grown(_apart(paint, beyond), _BESIDE_PAINT_PX))
     return letters if (letters & inside).any() else None
 
@@ -82,9 +82,9 @@ def _apart(drawn: Bools, beyond: Bools) -> Bools:
 
 def _differing(rgb: Image, surface: Field) -> Bools:
     difference = rgb - surface
-    faint = _largest(difference)
+    faint = largest(difference)
     # The ringing of compression changes its sign from pixel to pixel, soft edges and shadows do not.
-    smooth = _largest(cv2.GaussianBlur(difference, (5, 5), 1.0))
+    smooth = largest(cv2.GaussianBlur(difference, (5, 5), 1.0))
     drawn = (faint > _CLEAR) | ((faint > _VISIBLE) & (smooth > _VISIBLE))
     return cv2.dilate(drawn.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
 
@@ -93,7 +93,7 @@ def _grown(mask: Bools, by_px: int) -> Bools:
     return np.asarray(cv2.dilate(mask.astype(np.uint8), np.ones((2 * by_px + 1,) * 2, np.uint8)) > 0)
 
 
-def _largest(difference: NDArray[Any]) -> Field:
+def largest(difference: NDArray[Any]) -> Field:
     """Of the three channels, without sign; by planes, which is ten times as fast as a maximum over the last axis."""
     first, second, third = cv2.split(np.abs(difference))
     return np.asarray(np.maximum(np.maximum(first, second), third), np.float32)

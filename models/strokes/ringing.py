@@ -9,7 +9,7 @@ import numpy as np
 from models.engine import Image
 from models.engines.classic.smooth import fit_surface, quadratic
 from models.strokes.novelty import Bools, Field
-from models.strokes.plain import commonest
+from models.strokes.plain import commonest, largest
 
 _NEAR_LEVELS, _ALIKE_LEVELS = 40.0, 24.0
 """From the commonest colour, of what the ground's surface is fitted to; from that surface, of what is ringing."""
@@ -29,15 +29,15 @@ def without_ringing(rgb: Image, strokes: Bools, inside: Bools, touched: Bools) -
     ground = inside & ~strokes & touched
     if np.count_nonzero(ground) < _LEAST_PX:
         return None
-    near = ground & (np.abs(rgb - commonest(rgb, ground)).max(2) < _NEAR_LEVELS)
+    near = ground & (largest(rgb - commonest(rgb, ground)) < _NEAR_LEVELS)
     if np.count_nonzero(near) < _LEAST_SHARE * np.count_nonzero(ground):
         return None
     rows, columns = np.nonzero(near)
     whole = np.indices(ground.shape)
     surface = quadratic(whole[0], whole[1], ground.shape) @ fit_surface(rgb, rows, columns)
     off = (rgb - surface).astype(np.float32)
-    alike = (np.abs(off).max(2) <= _ALIKE_LEVELS) & ~strokes
-    even = np.abs(_mean(off, ground & alike)).max(2)[ground & alike] <= _EVEN_LEVELS
+    alike = (largest(off) <= _ALIKE_LEVELS) & ~strokes
+    even = largest(_mean(off, ground & alike))[ground & alike] <= _EVEN_LEVELS
     if np.count_nonzero(ground & alike) < _LEAST_SHARE * np.count_nonzero(ground) or even.mean() < _LEAST_SHARE:
         return None
     other = (~alike & ~strokes).astype(np.uint8)
