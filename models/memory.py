@@ -18,8 +18,8 @@ _WORKING_BYTES_PER_PX = {
     "lama": 1400, "anime-lama": 1400, "auto": 1400, "ldm": 2600, "zits": 3200, "mat": 4900, "fcf": 3500, "manga": 2400,
     "migan": 1200, "cv2": 40,
 }  # fmt: skip
-"""Of one pass over a window, beside the weights: the most that ``scripts/benchmark passes`` has seen. Of ldm, zits, manga
-and migan, of which no class is published, upper estimates of what their widest layers hold.
+"""Of one pass over a window beside the weights: the most that ``scripts/benchmark passes`` saw. Of ldm, zits, manga and
+migan, of which no class is published, upper estimates of what their widest layers hold.
 """
 _DIFFUSION_BYTES_PER_PX = 4500
 _WEIGHTLESS_BYTES_PER_PX = 200

@@ -127,8 +127,8 @@ def _memory(found: Found) -> Iterator[str]:
         f"{found['calls']} calls one after the other, each {found['size']}² with {found['regions']} lines, "
         f"`{found['strategy']}`; the model replica after each: {sizes[0]:.0f} MB after the first, "
         f"{found['settled_mb']:.0f} MB after the fifth, then {min(later):.0f} to {max(later):.0f} MB. The farthest "
-        f"from the fifth is {found['worst']:+.1%} ({ALLOWED:.0%} are allowed). Without the pages that it shares with the "
-        f"node's object store: {min(own):.0f} to {max(own):.0f} MB from the fifth on."
+        f"from the fifth is {found['worst']:+.1%} ({ALLOWED:.0%} are allowed). Without the pages that it "
+        f"shares with the node's object store: {min(own):.0f} to {max(own):.0f} MB from the fifth on."
     )
 
 
