@@ -111,5 +111,8 @@ def load(file: Path = WEIGHTS) -> StrokeNet:
     net = StrokeNet()
     with np.load(file) as stored:
         net.load_state_dict({name: torch.from_numpy(stored[name].astype(np.float32)) for name in stored.files})
-    # So oneDNN takes pixels as they come: otherwise it moves them into another order for each layer, and back.
-    return net.requires_grad_(False).eval().to(memory_format=torch.channels_last)
+    for weight in net.parameters():
+        # So oneDNN takes pixels as they come: otherwise it moves them into another order for each layer, and back.
+        if weight.dim() == 4:
+            weight.data = weight.contiguous(memory_format=torch.channels_last)
+    return net.requires_grad_(False).eval()
