@@ -1,6 +1,8 @@
 """A store that fails for a while: what is answered meanwhile, and that everything goes on when it is back."""
 
 import asyncio
+import ctypes
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -17,19 +19,28 @@ from tests.support.tracker import Bench, submission
 
 
 class Folder:
-    """The archive's folder, which can be away: a file is in its place."""
+    """The archive's folder, which can be away: a file is in its place.
+
+    They change places in one step (``renameat2(2)``): in between a heartbeat would make the folder anew.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._aside = path.with_name("aside")
 
     def goes(self) -> None:
-        self.path.rename(self._aside)
-        self.path.write_text("not a folder")
+        self._aside.write_text("not a folder")
+        self._exchange()
 
     def comes_back(self) -> None:
-        self.path.unlink()
-        self._aside.rename(self.path)
+        self._exchange()
+        self._aside.unlink()
+
+    def _exchange(self) -> None:
+        here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+        library = ctypes.CDLL(None, use_errno=True)
+        if library.renameat2(here, bytes(self.path), here, bytes(self._aside), exchange):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(self.path))
 
 
 @pytest.fixture
