@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+import cv2
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
@@ -21,6 +22,12 @@ _GREY = 127
 _MAX_REJECTED = 3
 _TIMES_WORSE, _LEVELS_WORSE = 2.0, 4.0
 """Where a surface foretells what is right around a mask, so much larger an error beside it tells of another ground."""
+_DEEP_PX = 8.0
+"""A mask with pixels further than this from all that is known is a box, or a very large letter. In its middle a bent
+surface is far off when the rim misleads it; diffusion stays between the colours of the rim.
+"""
+_CLEARLY_BETTER, _FITS_LEVELS = 2.0, 4.0
+"""There one surface is taken that is at most so far off at the rim, unless diffusion is so many times better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +102,10 @@ class ClassicEngine:
         beside = prepare(image, unknown, group.ours, group.inner)
         around = rim_trial(image, unknown, group.ours, group.inner)
         of_surface = around.error(SURFACE) if around else np.inf
-        left = list(self._candidates) if beside else []
-        while beside and len(left) > max(0, len(self._candidates) - _MAX_REJECTED):
+        deep = _deep(group.ours)
+        tried = (*self._candidates, FALLBACK) if deep else self._candidates
+        left = list(tried) if beside else []
+        while beside and len(left) > max(0, len(tried) - _MAX_REJECTED):
             chosen = choose(beside, unknown.size, int(unknown.sum()), left)
             if chosen is None or chosen[1] > _TIMES_WORSE * of_surface + _LEVELS_WORSE:
                 break
@@ -106,12 +115,24 @@ class ClassicEngine:
                     return fill
             # The ground of the trial was not this ground: of a wall beside the sign, say.
             left.remove(chosen[0])
-        smooth = [one for one in self._candidates if one.smooth]
+        if around and deep:
+            return _filled(image, unknown, group, _for_deep(around, of_surface), beside)
+        smooth = [one for one in tried if one.smooth]
         chosen = choose(around, unknown.size, int(unknown.sum()), smooth) if around else None
         if chosen:
             return _filled(image, unknown, group, chosen, beside)
         values = FALLBACK.fill(image, unknown)[group.ours[unknown]]
         return GroupFill(group, values, Choice(FALLBACK.name, None), beside)
+
+
+def _deep(ours: Unknown) -> bool:
+    return float(cv2.distanceTransform(ours.astype(np.uint8), cv2.DIST_L2, 3).max()) > _DEEP_PX
+
+
+def _for_deep(around: Trial, of_surface: float) -> tuple[Candidate, float]:
+    of_diffusion = around.error(FALLBACK)
+    fits = of_surface <= min(_CLEARLY_BETTER * of_diffusion, _FITS_LEVELS)
+    return (SURFACE, of_surface) if fits else (FALLBACK, of_diffusion)
 
 
 def _filled(

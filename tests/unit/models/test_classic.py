@@ -49,6 +49,42 @@ def test_never_worse_than_opencv(kind: str) -> None:
         assert ours >= theirs - 0.3
 
 
+def signs(blur_px: float) -> tuple[Image, Image, Mask]:
+    """Three signs on a wall, with a frame in the colour of their letters; boxes that leave four pixels to the frame."""
+    truth = np.full((260, 480, 3), (120, 130, 110), np.uint8)
+    truth[:, ::7] = (90, 96, 84)
+    mask = np.zeros((260, 480), np.uint8)
+    for top, paint, ink in ((20, (0, 70, 160), (255, 255, 255)), (100, (240, 200, 0), (20, 20, 20))):
+        cv2.rectangle(truth, (40, top), (440, top + 64), paint, -1)
+        cv2.rectangle(truth, (44, top + 4), (436, top + 60), ink, 4)
+        mask[top + 11 : top + 54, 51:430] = 255
+    if blur_px:
+        truth = np.asarray(cv2.GaussianBlur(truth, (0, 0), blur_px), np.uint8)
+    shown = truth.copy()
+    shown[mask > 0] = 255 - shown[mask > 0]
+    return truth, shown, mask
+
+
+@pytest.mark.parametrize("blur_px", [0.0, 1.2, 2.0])
+def test_a_whole_box_is_never_worse_than_opencv(blur_px: float) -> None:
+    truth, shown, mask = signs(blur_px)
+    ours, theirs = (
+        float(((run(shown, mask, engine).image[mask > 0].astype(float) - truth[mask > 0]) ** 2).mean())
+        for engine in (None, OpenCVEngine())
+    )
+    assert ours <= 1.07 * theirs + 0.05  # 0.3 dB
+
+
+def test_boxes_beside_each_other_keep_their_own_colours() -> None:
+    truth = np.full((140, 420, 3), 230, np.uint8)
+    truth[20:120, 20:200], truth[20:120, 230:400] = (255, 250, 240), (240, 244, 252)
+    mask = np.zeros((140, 420), np.uint8)
+    mask[30:110, 32:190] = mask[30:110, 240:390] = 255
+    shown = truth.copy()
+    shown[mask > 0] = 20
+    assert np.array_equal(run(shown, mask).image, truth)
+
+
 def test_the_choice_follows_the_ground() -> None:
     chosen = {kind: run(made.shown, strokes(made)).fills[0] for kind in GROUNDS for made in [pair(kind, seed=12)]}
     assert chosen["flat"].name == chosen["gradient"].name == "surface"
