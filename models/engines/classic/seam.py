@@ -35,6 +35,9 @@ def continues(image: Image, unknown: Unknown, group: Group, values: Values) -> b
     at_seam, beside = np.concatenate(seam), np.concatenate(ground)
     if not len(at_seam) or not len(beside):
         return True
-    # Without the steps at frames and at what is left of letters.
-    usual = beside[beside <= np.quantile(beside, _USUAL)]
-    return float(at_seam.mean()) <= _TIMES * float(usual.mean()) + _LEVELS
+    return _usual(at_seam) <= _TIMES * _usual(beside) + _LEVELS
+
+
+def _usual(steps: Values) -> float:
+    """Their mean, without those at frames and at what is left of letters."""
+    return float(steps[steps <= np.quantile(steps, _USUAL)].mean())

@@ -158,6 +158,34 @@ def test_periods_are_found() -> None:
     assert all(dy % 7 == 0 and dx % 11 == 0 for dy, dx in found)
 
 
+def test_shifts_that_reach_the_most_come_first_and_none_is_useless() -> None:
+    """Of many that are as good, as on a tone, those that lead out of the picture fill nothing."""
+    ys, xs = np.mgrid[0:120, 0:400]
+    picture = np.repeat((((xs // 4 + ys // 4) % 2) * np.uint8(200))[..., None], 3, 2).astype(np.uint8)
+    hole = np.zeros((120, 400), bool)
+    hole[45:75, 30:370] = True
+    reached = [
+        int((hole & ~np.roll(np.pad(hole, 160, constant_values=True), (dy, dx), (0, 1))[160:-160, 160:-160]).sum())
+        + int((hole & ~np.roll(np.pad(hole, 160, constant_values=True), (-dy, -dx), (0, 1))[160:-160, 160:-160]).sum())
+        for dy, dx in best_shifts(picture, hole)
+    ]
+    assert reached == sorted(reached, reverse=True) and min(reached) > 0
+    assert np.array_equal(single("pattern").run(picture, hole.astype(np.uint8) * 255, OPTIONS, lambda *_: None,
+                                                lambda: False).image, picture)
+
+
+def test_what_no_good_shift_reaches_goes_on_smoothly() -> None:
+    """Waves whose period is too long for the middle of a line: bad copies were worse than none."""
+    ys, xs = np.mgrid[0:120, 0:330]
+    wave = 128 + 40 * np.sin(xs / 16.5 + 2 * np.sin(ys / 25))
+    picture = np.repeat(np.rint(wave).astype(np.uint8)[..., None], 3, 2)
+    hole = np.zeros((120, 330), np.uint8)
+    hole[50:70, 20:310] = 255
+    hole[:, ::9] = 0
+    off = single("pattern").run(picture, hole, OPTIONS, lambda *_: None, lambda: False).image.astype(float) - picture
+    assert np.sqrt((off[hole > 0] ** 2).mean()) < 2
+
+
 def test_each_fill_by_its_name() -> None:
     made = pair("clouds", 7)
     for name in FILLS:
