@@ -129,7 +129,7 @@ def _until_erased(
     should_stop: ShouldStop,
 ) -> tuple[Filling, Mask]:
     """Passes with wider masks where text is still seen: what was filled, and all that was masked."""
-    while (wider := masks.judge(filled.image)) is not None:
+    while (wider := masks.judge(filled.image, filled.fills)) is not None:
         planned = plan(wider, job.hd, max_window_px, costs_of(engine.info))
         more = inpaint_array(filled.image, wider, planned, [], job.diffusion, engine, meter, should_stop)
         filled, mask = Filling(more.image, filled.fills + more.fills, filled.notes), mask | wider

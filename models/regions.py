@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from models.codec import ColourBlocks
 from models.engine import Image, Mask
+from models.engines.classic.names import PATTERN
 from models.geometry import Box
 from models.job import FillReport, MaskMode, MaskOptions, RegionReport
 from models.strokes.finder import Strokes, find_strokes, occupied_by
@@ -19,6 +20,8 @@ Bools = NDArray[np.bool_]
 SURE = 0.8
 """From this confidence on, ``auto`` takes the strokes."""
 _WIDER_PX = 3
+_REPEATS_LEVELS = 2.0
+"""Of trial error, up to which a pattern is nearer to the ground than what JPEG made of it beside letters."""
 _AFFORDABLE_RETRIES = 2
 """One pass with a wider mask, then the box."""
 
@@ -33,6 +36,8 @@ class _Region:
     strokes: Strokes | None
     verdict: Residual | None = None
     tries: int = 0
+    repeated: bool = False
+    """Whether a pattern was laid over whole blocks of a JPEG."""
 
 
 class RegionMasks:
@@ -83,9 +88,13 @@ class RegionMasks:
         """``mask``, and 127 where only traces of it are."""
         return np.where((mask == 0) & self._cleaned, np.uint8(127), mask) if self._cleaned.size else mask
 
-    def judge(self, after: Image) -> Mask | None:
-        """Look for text in what was filled. The mask of one more pass over what is not erased; None: that was it."""
-        again: list[_Region] = []
+    def judge(self, after: Image, fills: Sequence[FillReport] = ()) -> Mask | None:
+        """Look for text in what was filled, by ``fills``. The mask of one more pass, over what is not erased, and over
+        patterns that ring around their letters; None: that was it.
+        """
+        again = [region for region in self._regions if self._rings(region, fills)]
+        if again:
+            return self._union(again)
         judged = [r for r in self._regions if r.strokes is not None and (r.verdict is None or not r.verdict.erased)]
         occupied = occupied_by(self._image, [(r.box, r.cover) for r in self._regions] if judged else [])
         for region in judged:
@@ -95,6 +104,19 @@ class RegionMasks:
                 _widen(region)
                 again.append(region)
         return self._union(again) if again else None
+
+    def _rings(self, region: _Region, fills: Sequence[FillReport]) -> bool:
+        """Whether the region's ground repeats, so that what JPEG left around its strokes is better made anew, too. It
+        is masked by then.
+        """
+        if self._blocks is None or region.mode is not MaskMode.STROKES or region.repeated:
+            return False
+        fill = _fill_of(region.box, fills)
+        if fill is None or fill.name != PATTERN or fill.error is None or fill.error > _REPEATS_LEVELS:
+            return False
+        region.chosen = self._blocks.of_brightness.touched(region.chosen, region.box) & region.cover
+        region.repeated, region.verdict = True, None
+        return True
 
     def finished(self, after: Image) -> Image:
         """``after``, faded into the picture over the outer pixels of the masks' growth; nothing else has changed."""

@@ -48,11 +48,12 @@ class ColourBlocks:
 
 
 def colour_blocks(image: PILImage.Image, orientation: int) -> ColourBlocks | None:
-    """Of an opened file, whose upright picture the blocks are counted in. None: it is no JPEG, or has no colour."""
+    """Of an opened file, whose upright picture the blocks are counted in. None: it is no JPEG of RGB or grey."""
     layers: Any = getattr(image, "layer", None)
-    if image.mode != "RGB" or not layers or len(layers) != 3:
+    if not layers or (image.mode, len(layers)) not in {("RGB", 3), ("L", 1)}:
         return None
-    width, height = (_BLOCK * max(layer[axis] for layer in layers) // layers[1][axis] for axis in (1, 2))
+    # The last component is a colour, or, of grey pictures, the brightness.
+    width, height = (_BLOCK * max(layer[axis] for layer in layers) // layers[-1][axis] for axis in (1, 2))
     across, down = image.size
     if orientation >= 5:
         width, height, across, down = height, width, down, across

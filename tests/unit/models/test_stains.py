@@ -48,9 +48,22 @@ def test_blocks_are_as_far_as_a_colour_reaches(orientation: int, subsampling: in
     assert touched.sum() <= 3 * changed.sum()
 
 
-def test_only_a_jpeg_in_colour_has_blocks() -> None:
+def test_a_grey_jpeg_has_blocks_of_brightness() -> None:
+    plain = np.full((107, 123), 120, np.uint8)
+    spotted = plain.copy()
+    spotted[37:52, 60:63] = 250
+    without, with_spot = (codec.decode(jpeg(one, 6, -1), max_pixels=LIMIT) for one in (plain, spotted))
+    assert with_spot.colour_blocks is not None
+    spot = with_spot.rgb[..., 0] > 190
+    touched = with_spot.colour_blocks.touched(spot, Box(0, 0, *spot.shape[::-1]))
+    changed = (without.rgb != with_spot.rgb).any(2)
+    assert changed.any() and not (changed & ~touched).any()
+    assert touched.sum() <= 3 * changed.sum()
+
+
+def test_nothing_else_has_blocks() -> None:
     picture = Pillow.fromarray(np.full((20, 20, 3), 90, np.uint8))
-    for mode, kind in (("RGB", "PNG"), ("L", "JPEG"), ("CMYK", "JPEG")):
+    for mode, kind in (("RGB", "PNG"), ("L", "PNG"), ("CMYK", "JPEG")):
         buffer = io.BytesIO()
         picture.convert(mode).save(buffer, kind)
         assert codec.decode(buffer.getvalue(), max_pixels=LIMIT).colour_blocks is None
@@ -76,6 +89,21 @@ def cleaned(file: bytes, box: Box, *, kind: str = "image", find: FindText | None
         should_stop=lambda: False,
     )  # fmt: skip
     return decoded(result.data)
+
+
+@pytest.mark.parametrize("grey", [False, True])
+def test_what_rings_in_a_tone_goes_with_its_letters(grey: bool) -> None:
+    """The dots are made anew in all of a block that letters touched, not only below the letters."""
+    ys, xs = np.mgrid[0:160, 0:420]
+    dots = ((xs + ys) % 6 - 3) ** 2 + ((xs - ys) % 6 - 3) ** 2 < 4
+    bare = Pillow.fromarray(np.where(dots, 120, 250).astype(np.uint8))
+    written, font = bare.copy(), ImageFont.load_default(34)
+    ImageDraw.Draw(written).text((40, 60), "Holiday 2024", 0, font)
+    left, top, right, bottom = (int(v) for v in ImageDraw.Draw(written).textbbox((40, 60), "Holiday 2024", font))
+    box = Box(left - 4, top - 4, right + 4, bottom + 4)
+    files = [jpeg(np.asarray(one if grey else one.convert("RGB")), 1, -1 if grey else 2) for one in (bare, written)]
+    truth, after = decoded(files[0]).astype(float)[box.slices], cleaned(files[1], box)[box.slices]
+    assert np.sqrt(((after - truth) ** 2).mean()) < 2
 
 
 def colour_error(picture: Pixels, truth: Pixels, box: Box) -> float:
