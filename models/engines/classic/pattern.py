@@ -13,7 +13,7 @@ _LONGEST_PX = 160
 _SHIFTS = 48
 _MIN_OVERLAP = 0.05
 _LEAST, _AS_GOOD = 2.0, 2.0
-"""Shifts are as good as the best whose mean squared difference is at most so much, or so many times that of the best."""
+"""Shifts are as good as the best up to such a mean squared difference, or so many times that of the best."""
 _ALWAYS, _FAR_WORSE, _OF_VARIANCE = 16.0, 4.0, 0.1
 """And they are good up to so much, so many times that of the best, and so many times the ground's variance."""
 _MOST_BENT_PX = 20_000

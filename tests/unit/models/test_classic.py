@@ -169,9 +169,12 @@ def test_shifts_that_reach_the_most_come_first_and_none_is_useless() -> None:
         + int((hole & ~np.roll(np.pad(hole, 160, constant_values=True), (-dy, -dx), (0, 1))[160:-160, 160:-160]).sum())
         for dy, dx in best_shifts(picture, hole)
     ]
-    assert reached == sorted(reached, reverse=True) and min(reached) > 0
-    assert np.array_equal(single("pattern").run(picture, hole.astype(np.uint8) * 255, OPTIONS, lambda *_: None,
-                                                lambda: False).image, picture)
+    assert reached == sorted(reached, reverse=True)
+    assert min(reached) > 0
+    assert np.array_equal(
+        single("pattern").run(picture, hole.astype(np.uint8) * 255, OPTIONS, lambda *_: None, lambda: False).image,
+        picture,
+    )
 
 
 def test_what_no_good_shift_reaches_goes_on_smoothly() -> None:
