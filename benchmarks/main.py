@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from benchmarks.speed import costs, engine_alone, neighbours, over_http, passes, report, resident, scaling
+from benchmarks.speed import costs, encoders, engine_alone, neighbours, over_http, passes, report, resident, scaling
 from benchmarks.speed.servers import STATE
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
@@ -70,6 +70,13 @@ def what_neighbours_cost(repeats: int = 5) -> None:
         keep("neighbours", neighbours.measure(repeats, tick))
 
 
+@app.command("encoders")
+def png_encoders() -> None:
+    """Writing PNG: ours beside OpenCV's and Pillow's."""
+    with progress("encoders", encoders.steps()) as tick:
+        keep("encoders", encoders.measure(tick))
+
+
 @app.command("passes")
 def pass_memory() -> None:
     """What one pass of each network needs beside its weights, per pixel: what models/memory.py reckons with."""
@@ -103,6 +110,7 @@ def everything() -> None:
     by_regions_and_pixels()
     memory()
     what_neighbours_cost()
+    png_encoders()
     write_report()
 
 

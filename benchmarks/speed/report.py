@@ -145,6 +145,18 @@ def _neighbours(found: Found) -> Iterator[str]:
         yield f"| {row['share']:.0%} | {row['seconds']:.2f} | {row['seconds'] / alone:.2f}x |"
 
 
+def _encoders(found: Found) -> Iterator[str]:
+    yield (
+        f"CPU time of one core, best of five; photographs of {found['side']}². *Read*: by Pillow, as a client may. "
+        "IOPaint writes with Pillow."
+    )
+    yield ""
+    yield "| picture | encoder | ms | read, ms | MB |"
+    yield "|---|---|--:|--:|--:|"
+    for row in found["rows"]:
+        yield (f"| {row['picture']} | {row['encoder']} | {row['ms']:.0f} | {row['read_ms']:.0f} | {row['mb']:.2f} |")
+
+
 def _section(part: str, title: str, lines: Callable[[Found], Iterator[str]]) -> str:
     found = _found_over_http() if part == "http" else _found(part)
     said = [f"Not measured on this machine (`scripts/benchmark {part}`)."] if found is None else lines(found)
@@ -170,4 +182,5 @@ _SECTIONS: dict[str, tuple[str, Callable[[Found], Iterator[str]]]] = {
     "scaling": ("(c) By regions and by pixels", _scaling),
     "memory": ("(e) Resident memory", _memory),
     "neighbours": ("(f) What neighbours cost", _neighbours),
+    "encoders": ("(g) Writing PNG", _encoders),
 }

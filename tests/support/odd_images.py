@@ -214,7 +214,7 @@ def hole_of(kind: Kind) -> Rect:
 
 
 def pixels_of(data: bytes) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """By OpenCV, which is not what wrote 8 bits; gray with alpha by Pillow and by hand, which OpenCV does not read."""
+    """By OpenCV; gray with alpha by Pillow and by hand, which OpenCV does not read."""
     opened = Image.open(io.BytesIO(data))
     if data[24] == 16 and data[25] == 4:
         return _gray_alpha(data)
@@ -237,8 +237,10 @@ def _gray_alpha(data: bytes) -> NDArray[np.uint16]:
         packed += data[at + 8 : at + 8 + length] if data[at + 4 : at + 8] == b"IDAT" else b""
         at += 12 + length
     rows = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(height, -1)
-    assert not rows[:, 0].any(), "filters are not undone here"
-    return rows[:, 1:].copy().view(">u2").astype(np.uint16).reshape(height, width, 2)
+    kinds, lines = set(rows[:, 0].tolist()), rows[:, 1:]
+    assert kinds in ({1}, {2}), "other filters are not undone here"
+    whole = lines.cumsum(0, np.uint8) if kinds == {2} else lines.reshape(height, width, 4).cumsum(1, np.uint8)
+    return whole.reshape(height, width, 4).view(">u2").astype(np.uint16)
 
 
 def says(data: bytes) -> str:
