@@ -1,14 +1,15 @@
 """Bodies become requests: JSON with base64, or a form with files. Heavy parsing happens off the event loop."""
 
 import asyncio
-import base64
 import binascii
 import hashlib
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
+import pybase64
 from fastapi import Request
 from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import UploadFile
@@ -147,8 +148,11 @@ def _read_areas(name: str, fields: dict[str, Any], config: AppConfig) -> None:
 def _base64(name: str, text: str) -> bytes:
     if text.startswith("data:"):
         text = text.partition(",")[2]
+    if any(space in text for space in string.whitespace):
+        text = "".join(text.split())
     try:
-        data = base64.b64decode("".join(text.split()), validate=True)
+        # A fortieth of the standard library's time, which would hold the interpreter.
+        data = pybase64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise UnreadableBody(f"{name}: not valid base64.") from error
     if not data:
