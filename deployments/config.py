@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from models import memory
+from models.engine import Precision
 from models.registry import EngineConfig
 
 NAMESPACE = "serve"
@@ -84,6 +85,7 @@ class InpainterConfig:
     """After so long without the default model, the fallback answers."""
     threads: int = 0
     """CPU threads of one forward pass; 0: the cores that the replica may use."""
+    precision: Precision = "auto"
     max_batch: int = 0
     """Windows of several requests in one pass at most; 0: what the engine says."""
     stuck_after_s: float = 900.0
@@ -110,6 +112,7 @@ class InpainterConfig:
             model_dir=self.model_dir,
             fake_unit_s=self.fake_unit_s,
             threads=self.threads,
+            precision=self.precision,
             low_mem=self.low_mem,
             cpu_offload=self.cpu_offload,
             sources=self.weights_sources,

@@ -79,6 +79,7 @@ def inpainter_config(settings: Settings) -> InpainterConfig:
         model_dir=str(settings.model_dir) if settings.model_dir else None,
         fake_unit_s=settings.iopaint_fake_unit_s,
         threads=settings.iopaint_threads,
+        precision=settings.iopaint_precision,
         max_batch=settings.iopaint_max_batch,
         max_pixels=settings.max_pixels,
         max_window_px=settings.max_image_size,

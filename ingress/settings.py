@@ -14,6 +14,7 @@ from pydantic_settings import (
 )
 
 from models.catalog import WEIGHTS_VARIABLES
+from models.engine import Precision
 from models.registry import is_known, known_models
 
 Device = Literal["cpu", "cuda", "mps"]
@@ -61,6 +62,10 @@ class Settings(BaseSettings):
         0.05, ge=0, le=60, description="Seconds that one unit of the `fake` engine takes (demonstrations, load tests)."
     )
     iopaint_threads: int = Field(0, ge=0, description="CPU threads of one replica's engine; 0: the cores it may use.")
+    iopaint_precision: Precision = Field(
+        "auto",
+        description="Of LaMa's convolutions: auto (bfloat16 where the hardware is fast at it), float32, bfloat16.",
+    )
     iopaint_max_batch: int = Field(
         0, ge=0, description="Windows, of one request or several, that `lama` fills in one pass at most. "
         "0: one on a CPU, as many as memory allows (16 at most) on a GPU.",

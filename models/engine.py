@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ OnStep = Callable[[int, int], None]
 """``on_step(done, total)``: called after each unit of work, ``done`` rising to ``total``."""
 ShouldStop = Callable[[], bool]
 """Asked between units; True ends the work with ``WorkCancelled``."""
+Precision = Literal["auto", "float32", "bfloat16"]
+"""Of LaMa's convolutions; auto: bfloat16 where the hardware is fast at it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from models.catalog import DIFFUSION, ERASE, is_diffusion
-from models.engine import InpaintEngine
+from models.engine import InpaintEngine, Precision
 from models.engines.classic.names import FILLS
 from models.errors import ModelUnavailable, UnknownModel
 from models.weights import WeightsFile, WeightsStore
@@ -30,8 +29,7 @@ class EngineConfig:
     fake_unit_s: float = 0.05
     threads: int = 0
     """CPU threads of one forward pass; 0: the cores that this process may use."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of LaMa's convolutions; auto: bfloat16 where the hardware is fast at it."""
+    precision: Precision = "auto"
     low_mem: bool = True
     """Diffusion models work in slices and tiles."""
     cpu_offload: bool = True

@@ -4,14 +4,13 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from models import cpu
-from models.engine import EngineInfo, Filling, Image, InpaintEngine, Mask, OnStep, ShouldStop
+from models.engine import EngineInfo, Filling, Image, InpaintEngine, Mask, OnStep, Precision, ShouldStop
 from models.engines import iopaint
 from models.engines.lama.check import disagreement, fill
 from models.engines.lama.generator import Generator
@@ -24,7 +23,6 @@ from models.windows import WindowSizes
 log = logging.getLogger("ray.serve")
 
 NAMES = ("lama", "anime-lama")
-Precision = Literal["auto", "float32", "bfloat16"]
 
 _MAX_BATCH = 16
 _PEAK_NUMBERS_PER_PIXEL = 5 * 64
