@@ -34,11 +34,11 @@ def test_what_is_set_arrives_at_the_engines(
     variable: str, value: str, arrived: Callable[[InpainterConfig], bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, value)
-    assert arrived(inpainter_config(Settings()))
+    assert arrived(inpainter_config(Settings.model_validate({})))
 
 
 @pytest.mark.parametrize("value", ["float16", "", "FLOAT32 "])
 def test_a_precision_that_is_none_is_named(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IOPAINT_PRECISION", value)
     with pytest.raises(ValidationError, match="iopaint_precision"):
-        Settings()
+        Settings.model_validate({})
