@@ -5,7 +5,8 @@ from torch import Tensor
 
 from models.engines.lama.layers import Convolution, Kind, UpConvolution, batch_norm, last_convolution, reflect
 from models.engines.lama.parameters import State, layout
-from models.engines.lama.paths import PathWeights, Scratch, local_paths
+from models.engines.lama.paths import PathWeights, local_paths
+from models.engines.lama.winograd import Scratch
 
 
 class SpectralTransform:

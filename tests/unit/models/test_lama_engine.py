@@ -8,7 +8,7 @@ import torch
 from iopaint.model import lama as iopaint_lama
 from iopaint.schema import HDStrategy, InpaintRequest
 
-from models.engines.lama import paths
+from models.engines.lama import paths, winograd
 from models.engines.lama.check import disagreement
 from models.engines.lama.engine import LamaEngine, _kinds, build
 from models.engines.lama.generator import Generator
@@ -68,12 +68,26 @@ def test_a_quarter_of_the_multiplications_come_to_the_same(
     torch.testing.assert_close(fast, plain, atol=2e-5, rtol=0)
 
 
+@pytest.mark.parametrize("shift", [None, torch.arange(5.0)])
+def test_sums_are_what_the_products_are(shift: torch.Tensor | None) -> None:
+    """Both ways to the points and back; the tiles lie amid a larger picture."""
+    random = torch.Generator().manual_seed(3)
+    pixels, points = torch.rand(22, 30, 5, generator=random), torch.rand(37, 12, 5, generator=random)
+    found = []
+    for way in (winograd.Products(pixels), winograd.Sums()):
+        result = torch.empty(3, 4, 4, 4, 5)
+        way.to_pixels(points.clone(), shift, result, winograd.Scratch())
+        found.append((way.to_points(pixels, 2, (3, 4), winograd.Scratch()), result))
+    for product, total in zip(*found, strict=True):
+        torch.testing.assert_close(total, product, atol=1e-4, rtol=1e-5)
+
+
 def test_where_they_do_not_the_plain_convolutions_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     exported = lama.wrapped("model", **SMALL)
     generator, _ = build(exported.state_dict(), CPU, "float32", exported)
     assert generator is not None
     assert generator.kind.winograd
-    monkeypatch.setattr(paths, "_FROM_FILTER", tuple((a, b * 1.1, c) for a, b, c in paths._FROM_FILTER))
+    monkeypatch.setattr(winograd, "_FROM_FILTER", tuple((a, b * 1.1, c) for a, b, c in winograd._FROM_FILTER))
     generator, why = build(exported.state_dict(), CPU, "float32", exported)
     assert generator is not None, why
     assert not generator.kind.winograd
