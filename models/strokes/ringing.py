@@ -18,6 +18,9 @@ _LEAST_SHARE = 0.9
 """Of the ground between the strokes has to be so near to the surface; and of that, in the mean over a few pixels."""
 _LEAST_PX = 60
 _BESIDE_PX = 2
+_BLOCK_PX, _LEAST_KNOWN, _QUIETEST = 8, 0.5, 0.1
+_TIMES_GRAIN, _VISIBLE_LEVELS = 1.5, 0.3
+"""It rings where there is so much more detail than in the quietest tenth of the crop."""
 
 
 def without_ringing(rgb: Image, strokes: Bools, inside: Bools, touched: Bools) -> tuple[Field, Bools] | None:
@@ -40,9 +43,23 @@ def without_ringing(rgb: Image, strokes: Bools, inside: Bools, touched: Bools) -
     even = largest(_mean(off, ground & alike))[ground & alike] <= _EVEN_LEVELS
     if np.count_nonzero(ground & alike) < _LEAST_SHARE * np.count_nonzero(ground) or even.mean() < _LEAST_SHARE:
         return None
+    if not _rings(off - _mean(off, alike), alike, ground & alike):
+        return None
     other = (~alike & ~strokes).astype(np.uint8)
     beside = cv2.dilate(other, np.ones((2 * _BESIDE_PX + 1,) * 2, np.uint8)) > 0
     return np.asarray(np.clip(surface, 0, 255), np.float32), np.asarray(touched & alike & ~beside, bool)
+
+
+def _rings(detail: Field, alike: Bools, ground: Bools) -> bool:
+    """Whether there is more detail in the ground than where the crop has least of it: a paper's grain stays."""
+    squared = (detail**2).mean(2)
+    size = (_BLOCK_PX, _BLOCK_PX)
+    share = cv2.blur(alike.astype(np.float32), size)
+    known = share >= _LEAST_KNOWN
+    if not known.any():
+        return True
+    grain = float(np.quantile(cv2.blur(squared * alike, size)[known] / share[known], _QUIETEST))
+    return float(np.sqrt(squared[ground].mean())) > _TIMES_GRAIN * float(np.sqrt(max(0.0, grain))) + _VISIBLE_LEVELS
 
 
 def _mean(values: Field, known: Bools) -> Field:
