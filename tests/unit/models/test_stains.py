@@ -10,6 +10,7 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 from skimage import data
 
+from benchmarks.pairs import make_pair
 from models import codec
 from models.engines.classic.engine import ClassicEngine
 from models.geometry import Box, Rect
@@ -156,6 +157,21 @@ def test_ringing_on_even_ground_goes_too() -> None:
     box = Box(32, 34, 240, 84)
     file, truth = jpeg(np.asarray(picture)), decoded(jpeg(bare))
     assert np.abs(cleaned(file, box).astype(int) - truth)[box.slices].max() <= 3
+
+
+@pytest.mark.parametrize("seed", [2005, 2006, 2008, 2011])
+def test_a_papers_grain_is_not_ringing(seed: int) -> None:
+    """It has the size of ringing, and is everywhere: the file's blocks must not make the result worse."""
+    pair = make_pair("paper", "jpeg", seed)
+    assert pair.file is not None
+    box = pair.boxes[0]
+    buffer = io.BytesIO()
+    Pillow.fromarray(pair.before).save(buffer, "PNG")
+    told, untold = (
+        float(((cleaned(file, box).astype(float) - pair.truth)[box.slices] ** 2).mean())
+        for file in (pair.file, buffer.getvalue())
+    )
+    assert told <= 1.1 * untold
 
 
 def test_the_same_request_gives_the_same_pixels() -> None:
