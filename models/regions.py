@@ -13,6 +13,7 @@ from models.engines.classic.names import PATTERN
 from models.geometry import Box
 from models.job import FillReport, MaskMode, MaskOptions, RegionReport
 from models.strokes.finder import Strokes, find_strokes, occupied_by
+from models.strokes.grid import find_blocks
 from models.strokes.traces import without_traces
 from models.strokes.verdict import Residual, residual
 
@@ -58,6 +59,8 @@ class RegionMasks:
         found: Sequence[Strokes | None] = (
             [None] * len(covers) if options.mode is MaskMode.BOX else find_strokes(image, covers)
         )
+        if blocks is None and options.mode is not MaskMode.BOX:
+            self._blocks = find_blocks(image, [box for box, _ in covers])
         self._regions = [_choose(*cover, strokes, options.mode) for cover, strokes in zip(covers, found, strict=True)]
         self._cleaned = np.zeros((0, 0), bool)
 

@@ -16,7 +16,8 @@ _NEAR_LEVELS, _ALIKE_LEVELS = 40.0, 24.0
 _MEAN_PX, _EVEN_LEVELS = 3.0, 4.0
 _LEAST_SHARE = 0.9
 """Of the ground between the strokes has to be so near to the surface; and of that, in the mean over a few pixels."""
-_LEAST_PX = 60
+_LEAST_PX, _LEAST_OF_REGION = 60, 0.05
+"""Of ground between the strokes, or its surface is a guess."""
 _BESIDE_PX = 2
 _BLOCK_PX, _LEAST_KNOWN, _QUIETEST = 8, 0.5, 0.1
 _TIMES_GRAIN, _VISIBLE_LEVELS = 1.5, 0.3
@@ -30,7 +31,7 @@ def without_ringing(rgb: Image, strokes: Bools, inside: Bools, touched: Bools) -
     None: the ground between the region's ``strokes`` is not even.
     """
     ground = inside & ~strokes & touched
-    if np.count_nonzero(ground) < _LEAST_PX:
+    if np.count_nonzero(ground) < max(_LEAST_PX, _LEAST_OF_REGION * np.count_nonzero(inside)):
         return None
     near = ground & (largest(rgb - commonest(rgb, ground)) < _NEAR_LEVELS)
     if np.count_nonzero(near) < _LEAST_SHARE * np.count_nonzero(ground):

@@ -42,6 +42,9 @@ _MIN_TRIED = 0.3
 """Share of the mask that must lie on known ground for a shift to be evidence."""
 _GOOD_ENOUGH = 0.6
 """Levels of error that no later candidate can improve visibly: about what rounding alone gives."""
+_INVISIBLE_LEVELS, _CLEARLY_LEVELS = 1.0, 0.1
+"""What is tried first is stiffer, and errs less where a mask is wider than its trial could show: of errors that nobody
+sees, only one that is clearly less is taken for it."""
 _ALIKE_SPREADS, _ALIKE_LEVELS = 1.5, 12.0
 """Colours are alike whose medians differ by at most so many spreads of the middle half, and so many levels more."""
 _RIM_PX, _RIM_MOST, _RIM_GOOD_ENOUGH = 3, 24.0, 4.0
@@ -135,7 +138,7 @@ def choose(trial: Trial, pixels: int, missing: int, candidates: Sequence[Candida
         if best and spent > budget:
             break
         error = trial.error(candidate)
-        if best is None or error < best[1]:
+        if best is None or error < best[1] - (_CLEARLY_LEVELS if best[1] < _INVISIBLE_LEVELS else 0):
             best = candidate, error
         if error < trial.good_enough:
             break
