@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -40,6 +41,8 @@ class Row:
     """Of the mask, over that of the true strokes dilated by 2 pixels."""
     iou: float
     confidence: float
+    overlap: float
+    """Dice, with the true strokes grown by one pixel: what the confidence promises."""
     ms: float
     size: int
 
@@ -62,12 +65,19 @@ def measure(pair: Pair) -> Iterator[Row]:
     for true, strokes in found:
         if not true.any():
             continue
-        grown = cv2.dilate(np.pad(true.astype(np.uint8), 2), _disc(2))[2:-2, 2:-2]
+        grown = _grown(true, 2)
         both = int((strokes.mask & true).sum())
+        near = _grown(true, 1)
+        overlap = 2 * int((strokes.mask & near).sum()) / max(1, int(strokes.mask.sum()) + int(near.sum()))
         yield Row(
             both / int(true.sum()), int(strokes.mask.sum()) / int(grown.sum()), both / int((strokes.mask | true).sum()),
-            strokes.confidence, ms, true.size,
+            strokes.confidence, overlap, ms, true.size,
         )  # fmt: skip
+
+
+def _grown(mask: Bools, radius_px: int) -> Bools:
+    padded = np.pad(mask.astype(np.uint8), radius_px)
+    return np.asarray(cv2.dilate(padded, _disc(radius_px))[radius_px:-radius_px, radius_px:-radius_px] > 0)
 
 
 def _disc(radius_px: int) -> NDArray[np.uint8]:
@@ -225,11 +235,25 @@ def main() -> None:
         _print(pages(options.pages, 1 if options.tuning else 7), "page", lambda pair: getattr(pair, options.by))
 
 
+def promises(rows: list[Row]) -> str:
+    """What a confidence is worth."""
+    lines = ["| confidence | regions | recall | its least | area | overlap |", "|---|--:|--:|--:|--:|--:|"]
+    for low, high in pairwise((0.0, 0.6, 0.8, 0.9, 0.95, 1.01)):
+        some = [row for row in rows if low <= row.confidence < high]
+        if some:
+            recall, area, overlap = np.mean([(row.recall, row.area, row.overlap) for row in some], axis=0)
+            least = min(row.recall for row in some)
+            cells = f"{recall:.3f} | {least:.2f} | {area:.2f} | {overlap:.2f}"
+            lines.append(f"| {low:.2f} to {min(1, high):.2f} | {len(some)} | {cells} |")
+    return "\n".join(lines)
+
+
 def _print(pairs: list[Pair], title: str, key: Callable[[Pair], str]) -> None:
     rows: dict[str, list[Row]] = defaultdict(list)
     for pair in pairs:
         rows[key(pair)] += measure(pair)
-    print(table({**rows, "all": [row for found in rows.values() for row in found]}, title), flush=True)
+    everything = [row for found in rows.values() for row in found]
+    print(table({**rows, "all": everything}, title), promises(everything), sep="\n\n", flush=True)
 
 
 if __name__ == "__main__":

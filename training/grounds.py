@@ -42,7 +42,7 @@ class Photographs:
 def ground(photographs: Photographs, height: int, width: int, random: Random) -> Image:
     """One of all kinds; a third of them with drawn surfaces on top."""
     chance = random.random()
-    if chance < 0.42:
+    if chance < 0.55:
         picture = photographs.crop(height, width, random)
     else:
         picture = _TEXTURES[int(random.integers(len(_TEXTURES)))](height, width, random)

@@ -42,9 +42,12 @@ def sample(photographs: Photographs, faces: Sequence[Typeface], random: Random) 
             break
     if random.random() < 0.3:
         truth = _label(truth, text, ink, random)
+    if random.random() < 0.15:
+        # Soft letters on sharp ground; blurred with their alpha, since the colours are premultiplied by it.
+        text = np.asarray(cv2.GaussianBlur(text, (0, 0), float(random.uniform(0.6, 2.0))), np.float32)
     alpha = text[..., 3:] / 255
     shown = np.clip(np.rint(text[..., :3] + truth * (1 - alpha)), 0, 255).astype(np.uint8)
-    if random.random() < 0.4:
+    if random.random() < 0.3:
         truth, shown = _erased(truth, shown, random)
     truth, shown = _optics(truth, shown, random)
     strokes = np.abs(shown.astype(np.int16) - truth).max(2) > VISIBLE_LEVELS

@@ -1,4 +1,4 @@
-"""Trains the stroke network: `python -m training.strokes SHARDS OUT.npz --steps 4000`. One core, about an hour."""
+"""Trains the stroke network: `python -m training.strokes SHARDS OUT.npz`. One core, about an hour."""
 
 import argparse
 import time
@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from models.strokes.network import StrokeNet, features, save
 
-_BATCH = 16
+_BATCH = 32
 _RATE = 3e-3
 _HEIGHT, _WIDTH = 96, 192
 _RING_WEIGHT, _STROKE_WEIGHT = 0.25, 2.0
@@ -60,7 +60,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("shards", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--steps", type=int, default=18_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, default=_RATE)
     parser.add_argument("--start", type=Path, help="weights to go on from")

@@ -26,7 +26,7 @@ _SINGLE_LINE_PX = 96
 """Higher and wider regions are also looked at in smaller copies: the network knows letters of 8 to 80 pixels."""
 _MAX_COPIES = 4
 _CLEARLY_SURER = 0.04
-_SURE_PROBABILITY = 0.4
+_SURE_PROBABILITY = 0.45
 _LIKE_STROKES = 0.7
 """How likely what has the strokes' colour is taken to be one."""
 _LEAST_STROKE_PX = 6
