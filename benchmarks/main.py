@@ -1,6 +1,7 @@
 """``scripts/benchmark``: measures speed and quality; each part can be run alone, and ``report`` writes the pages."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from benchmarks.speed import costs, encoders, engine_alone, neighbours, over_http, passes, report, resident, scaling
-from benchmarks.speed.servers import STATE
+from benchmarks.speed.servers import PRECISION, STATE
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 console = Console()
@@ -26,10 +27,12 @@ def engine(size: Sizes = [256, 512, 1024], repeats: int = 5) -> None:  # noqa: B
 
 @app.command()
 def http(size: Sizes = [512, 1024, 2048]) -> None:  # noqa: B006
-    """Over HTTP beside IOPaint's own server: sizes, regions and strategies, one client."""
+    """Over HTTP beside IOPaint's own server: sizes, regions and strategies, one client. ``IOPAINT_PRECISION=float32``
+    measures that, beside the report."""
+    precision = os.environ.get(PRECISION, "auto")
     for one in size:
         with progress(f"{one} px", over_http.steps((one,))) as tick:
-            keep(f"http-{one}", over_http.side_by_side((one,), tick))
+            keep(f"http-{one}" + (f"-{precision}" if precision != "auto" else ""), over_http.side_by_side((one,), tick))
 
 
 @app.command()

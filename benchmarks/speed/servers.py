@@ -20,6 +20,8 @@ from tests.support.lama import save
 from tests.support.pictures import encoded, photo, wire
 from tests.support.service import ROOT, Service, free_port, running
 
+PRECISION = "IOPAINT_PRECISION"
+"""Of the environment, the one setting that this service takes into a measurement."""
 STATE = ROOT / ".state" / "benchmark"
 _PATIENCE_S = 180
 
@@ -130,6 +132,7 @@ def this_service() -> Iterator[Ours]:
     folder = STATE / "service"
     folder.mkdir(parents=True, exist_ok=True)
     settings = {"IOPAINT_MODEL": "lama", "MODEL_DIR": str(lama_weights().parent), "REQUEST_TIMEOUT": "900"}
+    settings[PRECISION] = os.environ.get(PRECISION, "auto")
     with running(folder, **settings) as service:
         ours = Ours(service)
         _warm(ours)
