@@ -97,6 +97,8 @@ class RegionMasks:
         """
         again = [region for region in self._regions if self._rings(region, fills)]
         if again:
+            for region in again:
+                self._mask_blocks(region)
             return self._union(again)
         judged = [r for r in self._regions if r.strokes is not None and (r.verdict is None or not r.verdict.erased)]
         occupied = occupied_by(self._image, [(r.box, r.cover) for r in self._regions] if judged else [])
@@ -109,17 +111,17 @@ class RegionMasks:
         return self._union(again) if again else None
 
     def _rings(self, region: _Region, fills: Sequence[FillReport]) -> bool:
-        """Whether the region's ground repeats, so that what JPEG left around its strokes is better made anew, too. It
-        is masked by then.
-        """
+        """Whether the region's ground repeats, so that what JPEG left around its strokes is better made anew, too."""
         if self._blocks is None or region.mode is not MaskMode.STROKES or region.repeated:
             return False
         fill = _fill_of(region.box, fills)
-        if fill is None or fill.name != PATTERN or fill.error is None or fill.error > _REPEATS_LEVELS:
-            return False
+        return fill is not None and fill.name == PATTERN and fill.error is not None and fill.error <= _REPEATS_LEVELS
+
+    def _mask_blocks(self, region: _Region) -> None:
+        """All of the blocks that its strokes touch; then it has to be judged anew."""
+        assert self._blocks is not None
         region.chosen = self._blocks.of_brightness.touched(region.chosen, region.box) & region.cover
         region.repeated, region.verdict = True, None
-        return True
 
     def finished(self, after: Image) -> Image:
         """``after``, faded into the picture over the outer pixels of the masks' growth; nothing else has changed."""

@@ -58,9 +58,9 @@ def _size(differences: Bytes) -> float:
     return float(np.abs(differences.view(np.int8).astype(np.int16)).sum())
 
 
-def _described(options: dict[str, Any]) -> list[bytes]:
+def _described(options: dict[str, Any]) -> list[bytes | memoryview]:
     """Profile, resolution and EXIF, which stand between the header and the pixels."""
-    chunks: list[bytes] = []
+    chunks: list[bytes | memoryview] = []
     if profile := options.get("icc_profile"):
         chunks += _chunk(b"iCCP", b"ICC Profile\0\0" + isal_zlib.compress(profile, _LEVEL))
     if dpi := options.get("dpi"):
@@ -71,6 +71,6 @@ def _described(options: dict[str, Any]) -> list[bytes]:
     return chunks
 
 
-def _chunk(kind: bytes, content: bytes | memoryview) -> list[bytes]:
+def _chunk(kind: bytes, content: bytes | memoryview) -> list[bytes | memoryview]:
     check = isal_zlib.crc32(content, isal_zlib.crc32(kind))
-    return [struct.pack(">I", len(content)) + kind, bytes(content), struct.pack(">I", check)]
+    return [struct.pack(">I", len(content)) + kind, content, struct.pack(">I", check)]

@@ -22,8 +22,8 @@ _FLAT_PX = 5
 """So many equal pixels are flat ground."""
 _LEAST_ENDS, _ENDS_TIMES = 12, 2.0
 _LEAST_EDGES, _EDGES_TIMES = 400, 1.4
-"""Counts of the best of eight places, and how many times that of the second best: on pictures that never were a JPEG
-the greatest was 1.2 where there was so much to count."""
+"""Counts of the best of eight places, and how many times that of the second best. No picture that never was a JPEG had
+as much (docs/quality.md)."""
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 Counts = NDArray[np.int64]
@@ -40,8 +40,9 @@ def find_blocks(image: Image, boxes: Iterable[Box]) -> ColourBlocks | None:
     for box in boxes:
         view = Box(box.left - _AROUND_PX, box.top - _AROUND_PX, box.right + _AROUND_PX, box.bottom + _AROUND_PX)
         view = view.clip(image.shape[1], image.shape[0])
-        if min(view.width, view.height) < 4 * _BLOCK or (left := left - view.area) < 0:
+        if min(view.width, view.height) < 4 * _BLOCK or view.area > left:
             continue
+        left -= view.area
         luma = np.rint(image[view.slices] @ _LUMA)
         for axis, (lines, start) in enumerate(((luma, view.left), (luma.T, view.top))):
             steps = np.abs(np.diff(lines, axis=1))

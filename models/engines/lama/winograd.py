@@ -99,7 +99,7 @@ class Products:
 
 
 class Sums:
-    """Columns, then rows, by the sums that the matrices stand for: a fourth of the time of products in float32."""
+    """Columns, then rows, by the sums that the matrices stand for: a sixth less for a whole layer in float32."""
 
     def to_points(self, pixels: Tensor, top: int, tiles: tuple[int, int], scratch: Scratch) -> Tensor:
         rows, columns = tiles

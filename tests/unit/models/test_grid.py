@@ -55,6 +55,11 @@ def test_any_region_will_do(box: Box) -> None:
         assert find_blocks(picture, [region] if region.area > 0 else []) is None
 
 
+def test_a_region_too_large_to_be_looked_at_hides_no_other() -> None:
+    picture = np.tile(through_jpeg(written("flat")), (6, 3, 1))
+    assert find_blocks(picture, [Box(0, 0, 1200, 960), BOX]) is not None
+
+
 def page(*, letters: bool) -> Image:
     picture = Pillow.new("RGB", (430, 200), (250, 249, 244))
     for line in range(9 if letters else 0):
