@@ -1,11 +1,15 @@
 """Regions as clients name them (floats, pixels, origin top left) and boxes as arrays are cut (integers)."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
 Point = tuple[float, float]
 """``(x, y)``, pixels."""
+MAX_COORDINATE_PX = 1e9
+"""From the origin, either way: beyond it, sums and slopes lose the pixel, and at last overflow."""
+_STRIP_ROWS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,20 @@ class Box:
     def moved(self, across: int, down: int) -> Self:
         return type(self)(self.left + across, self.top + down, self.right + across, self.bottom + down)
 
+    def grown(self, across: int, down: int | None = None) -> Self:
+        """By so many pixels on each side."""
+        down = across if down is None else down
+        return type(self)(self.left - across, self.top - down, self.right + across, self.bottom + down)
+
+    def scaled(self, across: float, down: float) -> Self:
+        """In whole pixels, none of which is cut off."""
+        return type(self)(
+            math.floor(self.left * across),
+            math.floor(self.top * down),
+            math.ceil(self.right * across),
+            math.ceil(self.bottom * down),
+        )
+
     def overlaps(self, other: Self) -> bool:
         return (
             self.left < other.right and other.left < self.right and self.top < other.bottom and other.top < self.bottom
@@ -60,6 +78,26 @@ class Box:
         )
 
 
+def strips(height: int) -> Iterator[slice]:
+    """Rows, a few at a time: what is made strip by strip needs no copies of a whole picture."""
+    for top in range(0, height, _STRIP_ROWS):
+        yield slice(top, min(top + _STRIP_ROWS, height))
+
+
+def overlapping_strips(height: int, reach_px: int) -> Iterator[tuple[slice, slice, slice]]:
+    """Strips for what looks at rows beside: each strip, so many rows more on both sides, and the strip within these."""
+    for rows in strips(height):
+        wider = slice(max(0, rows.start - reach_px), min(height, rows.stop + reach_px))
+        yield rows, wider, slice(rows.start - wider.start, rows.stop - wider.start)
+
+
+def span(low: int, high: int, size: int, limit: int) -> tuple[int, int]:
+    """``low..high`` grown to ``size`` on both sides, shifted inwards at the image's border; all of a smaller image."""
+    size = min(size, limit)
+    low = max(0, min(low - (size - (high - low)) // 2, limit - size))
+    return low, low + size
+
+
 @dataclass(frozen=True, slots=True)
 class Rect:
     """A rectangle as sent by a client. Fractions cover every pixel that they touch."""
@@ -68,6 +106,11 @@ class Rect:
     y: float
     width: float
     height: float
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """The corners top left and bottom right."""
+        return (self.x, self.y), (self.x + self.width, self.y + self.height)
 
     def cover(self) -> Box:
         """The smallest box of whole pixels that contains the rectangle (not clipped)."""

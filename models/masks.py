@@ -1,14 +1,14 @@
 """Regions become masks, exactly: a region covers every pixel that it touches."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.engine import Mask
+from models.engine import Checkpoint, Mask, unstopped
 from models.errors import InvalidField
-from models.geometry import Box, Polygon, Rect, Region
+from models.geometry import MAX_COORDINATE_PX, Box, Polygon, Rect, Region
 
 # A coordinate this near to a pixel's border is on it: decimal fractions are not exact in binary.
 _EPSILON_PX = 1e-9
@@ -17,7 +17,7 @@ _EPSILON_PX = 1e-9
 def region_boxes(regions: Sequence[Region], width: int, height: int, field: str = "regions") -> list[Box]:
     """Each region's cover, clipped to an image of ``width`` x ``height`` pixels.
 
-    Raises ``InvalidField`` naming the first region that has no area, lies wholly outside, or is not finite.
+    Raises ``InvalidField`` naming the first region that has no area, lies wholly outside, or reaches too far.
     ``field`` is the list's name in that error.
     """
     return [_clipped(region, f"{field}[{index}]", width, height) for index, region in enumerate(regions)]
@@ -26,46 +26,105 @@ def region_boxes(regions: Sequence[Region], width: int, height: int, field: str 
 def regions_to_mask(regions: Sequence[Region], width: int, height: int, field: str = "regions") -> Mask:
     """A mask of shape ``(height, width)``, 255 where any region touches a pixel. Errors as ``region_boxes``."""
     mask = np.zeros((height, width), np.uint8)
-    for box, cover in region_covers(regions, width, height, field):
+    for box, cover in _covers(regions, width, height, field):
         mask[box.top : box.bottom, box.left : box.right][cover] = 255
     return mask
 
 
 def region_covers(
-    regions: Sequence[Region], width: int, height: int, field: str = "regions"
+    regions: Sequence[Region], width: int, height: int, checkpoint: Checkpoint = unstopped
 ) -> list[tuple[Box, NDArray[np.bool_]]]:
     """Each region's box, and which of the box's pixels it touches. Errors as ``region_boxes``."""
+    covers = []
+    for cover in _covers(regions, width, height, "regions"):
+        checkpoint()
+        covers.append(cover)
+    return covers
+
+
+def touched_of(box: Box, regions: Iterable[Region], checkpoint: Checkpoint = unstopped) -> NDArray[np.bool_]:
+    """Which of the box's pixels any of the regions touches: no more of them is drawn."""
+    touched = np.zeros((box.height, box.width), bool)
+    for region in regions:
+        checkpoint()
+        shared = region.cover().moved(-box.left, -box.top).clip(box.width, box.height)
+        if not shared.area:
+            continue
+        if isinstance(region, Polygon):
+            touched[shared.slices] |= polygon_cover(region, shared.moved(box.left, box.top))
+        else:
+            touched[shared.slices] = True
+    return touched
+
+
+def _covers(regions: Sequence[Region], width: int, height: int, field: str) -> Iterator[tuple[Box, NDArray[np.bool_]]]:
     boxes = region_boxes(regions, width, height, field)
-    return [
-        (box, np.ones((box.height, box.width), bool) if isinstance(region, Rect) else _polygon_cover(region, box))
-        for region, box in zip(regions, boxes, strict=True)
-    ]
+    # A thousand rectangles as large as the image need the memory of one.
+    full = np.ones((height, width), bool)
+    full.flags.writeable = False
+    for index, (region, box) in enumerate(zip(regions, boxes, strict=True)):
+        if isinstance(region, Rect):
+            yield box, full[: box.height, : box.width]
+            continue
+        cover = polygon_cover(region, box)
+        if not cover.any():  # a sliver along a border of pixels
+            raise _no_area(f"{field}[{index}]")
+        yield box, cover
 
 
 def _clipped(region: Region, name: str, width: int, height: int) -> Box:
+    if not all(abs(value) <= MAX_COORDINATE_PX for point in region.points for value in point):  # nor is NaN
+        raise InvalidField(
+            f"{name} reaches too far: its corners must lie within {MAX_COORDINATE_PX:,.0f} pixels of the origin.",
+            field=name,
+        )
     if not _has_area(region):
-        raise InvalidField(f"{name} has no area: it must be wider and higher than 0, in finite numbers.", field=name)
-    box = region.cover().clip(width, height)
-    if not box.area:
+        raise _no_area(name)
+    whole = region.cover()
+    box = whole.clip(width, height)
+    if not box.area or (box != whole and isinstance(region, Polygon) and not _touches(region, width, height)):
         raise InvalidField(f"{name} lies wholly outside the image of {width}x{height} pixels.", field=name)
     return box
 
 
+def _no_area(name: str) -> InvalidField:
+    return InvalidField(f"{name} has no area: it must be wider and higher than 0.", field=name)
+
+
 def _has_area(region: Region) -> bool:
     if isinstance(region, Rect):
-        values = (region.x, region.y, region.width, region.height)
-        return all(map(math.isfinite, values)) and region.width > 0 and region.height > 0
-    points = region.points
-    if len(points) < 3 or not all(math.isfinite(v) for point in points for v in point):
+        return region.width > 0 and region.height > 0
+    if len(region.points) < 3:
         return False
-    (x0, y0), *rest = points
+    (x0, y0), *rest = region.points
     vectors = [(x - x0, y - y0) for x, y in rest]
     # On one line are all corners, or at least one is off the line to the farthest of them.
     far = max(vectors, key=lambda v: abs(v[0]) + abs(v[1]))
     return any(abs(far[0] * v[1] - far[1] * v[0]) > _EPSILON_PX for v in vectors)
 
 
-def _polygon_cover(polygon: Polygon, box: Box) -> NDArray[np.bool_]:
+@np.errstate(divide="ignore", invalid="ignore", over="ignore")
+def _touches(polygon: Polygon, width: int, height: int) -> bool:
+    """Whether an edge passes through the image or, where none does, all of it lies inside.
+
+    By the corners alone: to draw a polygon as large as the image takes a while, and a request may have many.
+    """
+    starts = np.asarray(polygon.points, np.float64)
+    steps = np.roll(starts, -1, axis=0) - starts
+    least, most = (_EPSILON_PX, _EPSILON_PX), (width - _EPSILON_PX, height - _EPSILON_PX)
+    # Where on its way, 0 to 1, an edge enters and leaves the image's columns, and its rows.
+    at = np.array([(least - starts) / steps, (most - starts) / steps])
+    enters, leaves = at.min(axis=0).max(axis=1), at.max(axis=0).min(axis=1)
+    if (np.maximum(enters, 0) < np.minimum(leaves, 1)).any():
+        return True
+    # Any of its points tells for all of them, by the even-odd rule.
+    above = starts[:, 1] < height / 2
+    crossing = above != np.roll(above, -1)
+    xs = starts[crossing, 0] + (height / 2 - starts[crossing, 1]) * steps[crossing, 0] / steps[crossing, 1]
+    return bool(np.count_nonzero(xs > width / 2) % 2)
+
+
+def polygon_cover(polygon: Polygon, box: Box) -> NDArray[np.bool_]:
     """Pixels of ``box`` that the polygon touches: those that an edge crosses, and those whose centre is inside.
 
     Work and memory are bounded by corners x rows and by the box: clients choose both.
@@ -91,7 +150,7 @@ def _mark_edge(edges: NDArray[np.int16], x0: float, y0: float, x1: float, y1: fl
     rows = np.arange(max(0, math.floor(y0)), min(height, max(math.ceil(y1 - _EPSILON_PX), math.floor(y0) + 1)))
     low, high = np.maximum(y0, rows), np.minimum(y1, rows + 1)
     along_border = (high - low < _EPSILON_PX) & (np.abs(low - np.round(low)) < _EPSILON_PX)
-    if y1 > y0:
+    if y1 - y0 > _EPSILON_PX:
         slope = (x1 - x0) / (y1 - y0)
         at_low, at_high = x0 + slope * (low - y0), x0 + slope * (high - y0)
     else:

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from models.engine import Image
 from models.strokes.novelty import Bools, Field
+from models.strokes.plain import colour_cells
 
 _CORE_PX = 2
 """Masks reach about so far over the strokes' edges."""
 _LEAST_PX = 30
-_BITS = 4
 _UNSURE_PX = 8.0
 """Of a colour, how many pixels more than there are would have to be text."""
 _MOSTLY, _CLEARLY = 0.5, 0.7
@@ -32,7 +32,7 @@ def completed(rgb: Image, strokes: Bools, inside: Bools, others: Bools) -> Bools
     core = cv2.erode(strokes.astype(np.uint8), _square(_CORE_PX)) > 0
     if np.count_nonzero(core) < _LEAST_PX:
         return np.zeros_like(strokes)
-    share = _share_of_colour(rgb, core & inside, inside)
+    share = share_of_colour(rgb, core & inside, inside)
     alike = (share >= _MOSTLY) & ~others
     count, labels = cv2.connectedComponents(alike.astype(np.uint8))
     taken = np.zeros(count, bool)
@@ -46,14 +46,13 @@ def completed(rgb: Image, strokes: Bools, inside: Bools, others: Bools) -> Bools
     return np.asarray(_grown(more, _SOFT_PX) & inside & ~strokes, bool)
 
 
-def _share_of_colour(rgb: Image, core: Bools, inside: Bools) -> Field:
+def share_of_colour(rgb: Image, core: Bools, inside: Bools) -> Field:
     """Of the region's pixels of about each pixel's colour, how many are of the core."""
-    cells = (rgb >> (8 - _BITS)).astype(np.intp) @ np.array([1 << 2 * _BITS, 1 << _BITS, 1])
-    shape = (1 << _BITS,) * 3
+    cells = colour_cells(rgb)
     ours, all_ = (
-        _with_neighbours(np.bincount(cells[where], minlength=1 << 3 * _BITS).reshape(shape)) for where in (core, inside)
+        _with_neighbours(np.bincount(cells[where], minlength=16**3).reshape(16, 16, 16)) for where in (core, inside)
     )
-    return np.asarray((ours / (all_ + _UNSURE_PX)).ravel()[cells], np.float32)
+    return (ours / (all_ + _UNSURE_PX)).astype(np.float32).ravel()[cells]
 
 
 def _with_neighbours(counts: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -78,7 +77,8 @@ def _thickness(labels: NDArray[Any], alike: Bools, count: int) -> Field:
 
 
 def _depth(mask: Bools) -> Field:
-    return np.asarray(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 3), np.float32)
+    depth = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 3)
+    return np.asarray(np.minimum(depth, sum(mask.shape)), np.float32)  # without an edge it has no end
 
 
 def _closed(mask: Bools) -> Bools:

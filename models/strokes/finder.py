@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.engine import Image
+from models.engine import Checkpoint, Image, OnStep, unstopped
 from models.geometry import Box
 from models.strokes.colours import completed
 from models.strokes.halo import AROUND_PX, halo_px
@@ -58,8 +58,7 @@ class Crop:
 
     @classmethod
     def around(cls, image: Image, box: Box, pad_px: int) -> "Crop":
-        outer = Box(box.left - pad_px, box.top - pad_px, box.right + pad_px, box.bottom + pad_px)
-        outer = outer.clip(image.shape[1], image.shape[0])
+        outer = box.grown(pad_px).clip(image.shape[1], image.shape[0])
         view = slice(outer.top, outer.bottom), slice(outer.left, outer.right)
         inner = (
             slice(box.top - outer.top, box.bottom - outer.top),
@@ -74,13 +73,25 @@ class Crop:
         return whole
 
 
-def find_strokes(image: Image, regions: Sequence[tuple[Box, Bools]]) -> list[Strokes]:
+def unheard(done: int, total: int) -> None:
+    """Nobody watches."""
+
+
+def find_strokes(
+    image: Image,
+    regions: Sequence[tuple[Box, Bools]],
+    on_step: OnStep = unheard,
+    checkpoint: Checkpoint = unstopped,
+) -> list[Strokes]:
     """Strokes per region; each region is its box, clipped to the image, and which of the box's pixels it covers.
 
-    ``image``: RGB uint8 ``(H, W, 3)``. Pixels of other regions are not taken for surroundings.
+    ``image``: RGB uint8 ``(H, W, 3)``. Pixels of other regions are not taken for surroundings. A region is a step.
     """
-    occupied = occupied_by(image, regions)
-    return [_strokes(image, box, cover, occupied) for box, cover in regions]
+    occupied, found = occupied_by(image, regions), list[Strokes]()
+    for box, cover in regions:
+        found.append(_strokes(image, box, cover, occupied, checkpoint))
+        on_step(len(found), len(regions))
+    return found
 
 
 def occupied_by(image: Image, regions: Sequence[tuple[Box, Bools]]) -> Bools:
@@ -91,8 +102,9 @@ def occupied_by(image: Image, regions: Sequence[tuple[Box, Bools]]) -> Bools:
     return occupied
 
 
-def likelihood(image: Image, box: Box, cover: Bools, occupied: Bools) -> Field:
+def likelihood(image: Image, box: Box, cover: Bools, occupied: Bools, checkpoint: Checkpoint = unstopped) -> Field:
     """How likely each pixel of ``box`` is part of a stroke, 0 to 1; 0 where ``cover`` is not set."""
+    checkpoint()
     crop = Crop.around(image, box, _PAD_PX)
     rgb, inside = crop.rgb, crop.placed(cover)
     others = occupied[crop.view] & ~inside
@@ -108,7 +120,7 @@ def likelihood(image: Image, box: Box, cover: Bools, occupied: Bools) -> Field:
         elif drawn is None:
             drawn = framed_strokes(rgb, inside, exactly=True)
     if drawn is None:
-        found = _in_copies(rgb, inside, others, novelty(rgb, rim)) * inside
+        found = _in_copies(rgb, inside, others, novelty(rgb, rim), checkpoint) * inside
         lacking = completed(rgb, found >= _SURE_PROBABILITY, inside, others)
         found[lacking] = np.maximum(found[lacking], _LIKE_STROKES)
     else:
@@ -123,12 +135,12 @@ def _other_ground(rgb: Image, inside: Bools, rim: Bools, drawn: Bools) -> bool:
     return bool(np.abs(commonest(rgb, inside) - commonest(rgb, rim)).max() > _OTHER_LEVELS)
 
 
-def _in_copies(rgb: Image, inside: Bools, others: Bools, prior: Field) -> Field:
+def _in_copies(rgb: Image, inside: Bools, others: Bools, prior: Field, checkpoint: Checkpoint) -> Field:
     """The network's answer at the size at which it is surest: large letters are read in smaller copies of the crop."""
     # PyTorch is loaded by processes that look for strokes, not by all that know what a region is.
     from models.strokes.network import stroke_probability
 
-    found = stroke_probability(rgb, inside, others, prior)
+    found = stroke_probability(rgb, inside, others, prior, checkpoint)
     best = _confidence(found * inside) + _CLEARLY_SURER
     height, width = inside.shape
     least = min(height, width) - 2 * _PAD_PX
@@ -138,7 +150,7 @@ def _in_copies(rgb: Image, inside: Bools, others: Bools, prior: Field) -> Field:
         size = (max(8, width >> copy), max(8, height >> copy))
         region, neighbours = _shrunk(inside, size) > 0, _shrunk(others, size) > 0
         novel = np.asarray(cv2.resize(prior, size), np.float32)
-        coarse = stroke_probability(_shrunk(rgb, size), region, neighbours, novel)
+        coarse = stroke_probability(_shrunk(rgb, size), region, neighbours, novel, checkpoint)
         sure = _confidence(coarse * region)
         if sure > best:
             best = sure + _CLEARLY_SURER
@@ -155,8 +167,8 @@ def _shrunk(array: NDArray[Any], size: tuple[int, int]) -> Image:
     return np.asarray(cv2.resize(array.astype(np.uint8), size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _strokes(image: Image, box: Box, cover: Bools, occupied: Bools) -> Strokes:
-    found = likelihood(image, box, cover, occupied)
+def _strokes(image: Image, box: Box, cover: Bools, occupied: Bools, checkpoint: Checkpoint) -> Strokes:
+    found = likelihood(image, box, cover, occupied, checkpoint)
     mask = found >= _SURE_PROBABILITY
     halo = _halo_px(image, box, cover, mask, occupied) if mask.any() else 0
     return Strokes(box, mask, found, round(_confidence(found), 3), halo)

@@ -38,8 +38,7 @@ def find_blocks(image: Image, boxes: Iterable[Box]) -> ColourBlocks | None:
     ends, edges = np.zeros((2, _BLOCK), np.int64), np.zeros((2, _BLOCK), np.int64)
     left = _MOST_PX
     for box in boxes:
-        view = Box(box.left - _AROUND_PX, box.top - _AROUND_PX, box.right + _AROUND_PX, box.bottom + _AROUND_PX)
-        view = view.clip(image.shape[1], image.shape[0])
+        view = box.grown(_AROUND_PX).clip(image.shape[1], image.shape[0])
         if min(view.width, view.height) < 4 * _BLOCK or view.area > left:
             continue
         left -= view.area

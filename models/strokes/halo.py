@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from models.engine import Image
 from models.engines.classic.local_plane import local_plane
+from models.strokes.means import SIGMA_PX, Mean, mean_about, means_by_strips
 from models.strokes.novelty import Bools, Field
 from models.strokes.plain import largest
 
@@ -17,7 +18,6 @@ REACH_PX = 8
 """As far as a halo is looked for: the block of JPEG."""
 AROUND_PX = 28
 """Of surroundings in which the ground's own grain is looked for: beyond what JPEG's blocks of chroma reach."""
-_SIGMA_PX = 3.0
 _MOST = np.float32(15.0**2)
 _ROUGH = 4.0**2
 """Squared levels: an edge of the ground counts no more than this; rougher ground hides its halos."""
@@ -44,13 +44,20 @@ def halo_px(rgb: Image, strokes: Bools, inside: Bools, rim: Bools) -> int:
     steps = np.ceil(distance[kept] - 0.01).astype(np.intp)
     reach, edges = 0, 0.0
     # The mean about a pixel is quick, but wrong beside strokes where the ground is bent: what it finds is checked.
-    for mean in (_mean, _plane):
-        values = mean(rgb, ~strokes)
-        squared = largest(rgb - values) ** 2
+    for mean in (mean_about, _plane):
+        squared = _squared(rgb, ~strokes, mean)
         reach, edges = _reach(np.minimum(squared, _MOST), far, kept, steps), float((squared[kept] > _EDGE).mean())
         if not reach:
             break
     return reach if edges <= _MOST_EDGES else min(reach, _BESIDE_EDGES_PX)
+
+
+def _squared(rgb: Image, known: Bools, mean: Mean) -> Field:
+    """How far each pixel is from the mean of the ``known`` ones about it, in squared levels."""
+    squared = np.empty(known.shape, np.float32)
+    for rows, means in means_by_strips(rgb, known, mean):
+        squared[rows] = largest(rgb[rows] - means) ** 2
+    return squared
 
 
 def _reach(rough: Field, far: Bools, kept: Bools, steps: NDArray[np.intp]) -> int:
@@ -67,12 +74,5 @@ def _reach(rough: Field, far: Bools, kept: Bools, steps: NDArray[np.intp]) -> in
     return start + int(clean[0]) - 1 if len(clean) else REACH_PX
 
 
-def _mean(rgb: Image, known: Bools) -> Field:
-    weight = known.astype(np.float32)
-    sums = cv2.GaussianBlur(rgb * weight[..., None], (0, 0), _SIGMA_PX)
-    weights = cv2.GaussianBlur(weight, (0, 0), _SIGMA_PX)
-    return np.asarray(sums / np.maximum(weights, 1e-3)[..., None], np.float32)
-
-
 def _plane(rgb: Image, known: Bools) -> Field:
-    return local_plane(rgb, ~known, _SIGMA_PX)[0]
+    return local_plane(rgb, ~known, SIGMA_PX)[0]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.engine import Image
+from models.engine import Checkpoint, Image
 from models.strokes.novelty import Bools, Field
 
 IN_CHANNELS = 6
@@ -64,25 +64,34 @@ def _conv(before: int, after: int, stride: int = 1, dilation: int = 1) -> nn.Seq
     return nn.Sequential(nn.Conv2d(before, after, 3, stride, dilation, dilation), nn.ReLU(inplace=True))
 
 
-def stroke_probability(rgb: Image, inside: Bools, others: Bools, novelty: Field) -> Field:
-    """Of each pixel of a crop ``(H, W)``, 0 to 1; large ones are run in tiles. Arguments as of ``features``."""
+def stroke_probability(rgb: Image, inside: Bools, others: Bools, novelty: Field, checkpoint: Checkpoint) -> Field:
+    """Of each pixel of a crop ``(H, W)``, 0 to 1; large ones are run in tiles. Other arguments as of ``features``."""
     height, width = inside.shape
-    given = features(rgb, inside, others, novelty)
-    given = np.pad(given, ((0, 0), (0, -height % ALIGN_PX), (0, -width % ALIGN_PX)), mode="edge")
-    given[3, height:], given[3, :, width:] = 0, 0
-    found = np.empty(given.shape[1:], np.float32)
+    found = np.empty(inside.shape, np.float32)
     net = _shipped()
     with torch.inference_mode():
-        for top in range(0, given.shape[1], _TILE_PX):
-            for left in range(0, given.shape[2], _TILE_PX):
+        for top in range(0, height, _TILE_PX):
+            for left in range(0, width, _TILE_PX):
+                checkpoint()
                 above, before = min(top, _OVERLAP_PX), min(left, _OVERLAP_PX)
-                bottom, right = top + _TILE_PX + _OVERLAP_PX, left + _TILE_PX + _OVERLAP_PX
-                tile = given[:, top - above : bottom, left - before : right]
-                pixels = torch.from_numpy(tile)[None].contiguous(memory_format=torch.channels_last)
+                tile = (
+                    slice(top - above, top + _TILE_PX + _OVERLAP_PX),
+                    slice(left - before, left + _TILE_PX + _OVERLAP_PX),
+                )
+                given = _aligned(features(rgb[tile], inside[tile], others[tile], novelty[tile]))
+                pixels = torch.from_numpy(given)[None].contiguous(memory_format=torch.channels_last)
                 inner = torch.sigmoid(net(pixels))[0, 0, above:, before:]
-                rows, columns = found[top : top + _TILE_PX, left : left + _TILE_PX].shape
-                found[top : top + rows, left : left + columns] = inner[:rows, :columns].numpy()
-    return found[:height, :width]
+                part = found[top : top + _TILE_PX, left : left + _TILE_PX]
+                part[:] = inner[: part.shape[0], : part.shape[1]].numpy()
+    return found
+
+
+def _aligned(given: Field) -> Field:
+    """Features ``(6, H, W)`` with their last pixels repeated until both sides fit; what is added is in no region."""
+    _, height, width = given.shape
+    padded = np.pad(given, ((0, 0), (0, -height % ALIGN_PX), (0, -width % ALIGN_PX)), mode="edge")
+    padded[3, height:], padded[3, :, width:] = 0, 0
+    return padded
 
 
 @cache

@@ -5,6 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.engine import Image
+from models.geometry import strips
 
 Bools = NDArray[np.bool_]
 Field = NDArray[np.float32]
@@ -19,12 +20,15 @@ def novelty(rgb: Image, rim: Bools) -> Field:
 
     Colours are told apart in steps of 4 CIELAB units; 80 where ``rim`` is empty, and at most.
     """
-    lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB).astype(np.int32)
-    # OpenCV's 8 bits hold L x 2.55, a + 128 and b + 128.
-    cells = ((lab[..., 0] * 100 // 255) >> 2) << 12 | (lab[..., 1] >> 2) << 6 | lab[..., 2] >> 2
-    table = np.bincount(cells.ravel(), minlength=_CELLS)
-    used = np.flatnonzero(table)
-    around = np.bincount(cells[rim], minlength=_CELLS)[used]
+    cells, counts, rim_counts = np.empty(rim.shape, np.int32), *np.zeros((2, _CELLS), np.intp)
+    for rows in strips(len(rgb)):
+        lab = cv2.cvtColor(rgb[rows], cv2.COLOR_RGB2LAB).astype(np.int32)
+        # OpenCV's 8 bits hold L x 2.55, a + 128 and b + 128.
+        cells[rows] = ((lab[..., 0] * 100 // 255) >> 2) << 12 | (lab[..., 1] >> 2) << 6 | lab[..., 2] >> 2
+        counts += np.bincount(cells[rows].ravel(), minlength=_CELLS)
+        rim_counts += np.bincount(cells[rows][rim[rows]], minlength=_CELLS)
+    used = np.flatnonzero(counts)
+    around = rim_counts[used]
     total = int(around.sum())
     if not total:
         return np.full(rim.shape, _FAR, np.float32)

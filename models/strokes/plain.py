@@ -1,5 +1,7 @@
 """Plain ground: a surface of colour that the rim of a region determines. What differs from it is text."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -7,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.engine import Image
+from models.geometry import overlapping_strips, strips
 from models.strokes.novelty import Bools, Field
 
 _MAX_SAMPLES = 800
@@ -25,6 +28,20 @@ _OVER_EDGE_PX = 2
 """Letters may stick so far out of their region."""
 _VISIBLE, _CLEAR = 5.0, 14.0
 """Levels of 255, of the channel that differs most."""
+_BLUR_PX = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Surface:
+    """Quadratic, over a crop; its colours are made where they are looked at. ``coefficients``: ``(6, 3)``."""
+
+    across: Field
+    down: Field
+    coefficients: Field
+
+    def colours(self, rows: slice) -> Field:
+        """``(rows, W, 3)``."""
+        return _polynomial(self.across, self.down[rows], self.coefficients)
 
 
 def plain_strokes(rgb: Image, inside: Bools, rim: Bools, loosely: bool = False) -> Bools | None:
@@ -44,8 +61,26 @@ def plain_strokes(rgb: Image, inside: Bools, rim: Bools, loosely: bool = False) 
 
 def commonest(rgb: Image, where: Bools) -> Field:
     """The most frequent colour there, RGB, to 16 levels."""
-    cells = int(np.bincount((rgb[where] >> 4).astype(np.intp) @ np.array([256, 16, 1])).argmax())
-    return np.array([cells >> 8, cells >> 4 & 15, cells & 15], np.float32) * 16 + 8
+    most = int(np.bincount(colour_cells(rgb)[where]).argmax())
+    return np.array([most >> 8, most >> 4 & 15, most & 15], np.float32) * 16 + 8
+
+
+def colour_cells(rgb: Image) -> NDArray[np.uint16]:
+    """Each pixel's colour to 16 levels: four bits a channel, blue the lowest."""
+    red, green, blue = (rgb[..., channel].astype(np.uint16) >> 4 for channel in range(3))
+    return np.asarray(red << 8 | green << 4 | blue, np.uint16)
+
+
+def off_colour(rgb: Image, colour: Field) -> Field:
+    """How far each pixel ``(H, W)`` is from a colour, in levels."""
+    return _off(rgb, lambda rows: colour)
+
+
+def _off(rgb: Image, colours: Callable[[slice], Field]) -> Field:
+    off = np.empty(rgb.shape[:2], np.float32)
+    for rows in strips(len(rgb)):
+        off[rows] = largest(rgb[rows] - colours(rows))
+    return off
 
 
 def framed_strokes(rgb: Image, inside: Bools, exactly: bool = False) -> Bools | None:
@@ -57,7 +92,7 @@ def framed_strokes(rgb: Image, inside: Bools, exactly: bool = False) -> Bools | 
     """
     limits, least = (_EXACT, _LEAST_EXACT) if exactly else (_LOOSE, _LEAST_GROUND)
     middle = commonest(rgb, inside)
-    alike = inside & (largest(rgb - middle) < _ONE_GROUND)
+    alike = inside & (off_colour(rgb, middle) < _ONE_GROUND)
     # Without what touches anything else: blurred edges, and most of the ringing of compression.
     ground = alike & (cv2.erode(alike.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0)
     surface = _plain_surface(rgb, ground, limits) if alike.sum() >= least * inside.sum() else None
@@ -67,7 +102,7 @@ def framed_strokes(rgb: Image, inside: Bools, exactly: bool = False) -> Bools | 
     if exactly and np.count_nonzero(drawn & inside) > _MOST_EXACT * np.count_nonzero(inside):
         return None
     # The ringing of compression ties letters to their frame, but is weaker than both.
-    paint = largest(rgb - surface) > _PAINT
+    paint = _off(rgb, surface.colours) > _PAINT
     letters = _apart(drawn, beyond) | (drawn & _grown(_apart(paint, beyond), _BESIDE_PAINT_PX))
     return letters if (letters & inside).any() else None
 
@@ -80,13 +115,15 @@ def _apart(drawn: Bools, beyond: Bools) -> Bools:
     return np.asarray(apart[labels], bool)
 
 
-def _differing(rgb: Image, surface: Field) -> Bools:
-    difference = rgb - surface
-    faint = largest(difference)
-    # The ringing of compression changes its sign from pixel to pixel, soft edges and shadows do not.
-    smooth = largest(cv2.GaussianBlur(difference, (5, 5), 1.0))
-    drawn = (faint > _CLEAR) | ((faint > _VISIBLE) & (smooth > _VISIBLE))
-    return cv2.dilate(drawn.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+def _differing(rgb: Image, surface: _Surface) -> Bools:
+    drawn = np.empty(rgb.shape[:2], bool)
+    for rows, wider, strip in overlapping_strips(len(rgb), _BLUR_PX):
+        difference = rgb[wider] - surface.colours(wider)
+        faint = largest(difference)
+        # The ringing of compression changes its sign from pixel to pixel, soft edges and shadows do not.
+        smooth = largest(cv2.GaussianBlur(difference, (2 * _BLUR_PX + 1,) * 2, 1.0))
+        drawn[rows] = ((faint > _CLEAR) | ((faint > _VISIBLE) & (smooth > _VISIBLE)))[strip]
+    return _grown(drawn, 1)
 
 
 def _grown(mask: Bools, by_px: int) -> Bools:
@@ -99,7 +136,7 @@ def largest(difference: NDArray[Any]) -> Field:
     return np.asarray(np.maximum(np.maximum(first, second), third), np.float32)
 
 
-def _plain_surface(rgb: Image, rim: Bools, limits: tuple[float, float, float] = _STRICT) -> Field | None:
+def _plain_surface(rgb: Image, rim: Bools, limits: tuple[float, float, float] = _STRICT) -> _Surface | None:
     within, least_share, most_spread = limits
     ys, xs = np.nonzero(rim)
     if len(ys) < _LEAST_RIM_PX:
@@ -124,14 +161,14 @@ def _plain_surface(rgb: Image, rim: Bools, limits: tuple[float, float, float] = 
     if inside.mean() < least_share or float(np.median(errors)) > most_spread:
         return None
     across, down = np.linspace(-1, 1, width, dtype=np.float32), np.linspace(-1, 1, height, dtype=np.float32)
-    return _surface(across, down, coefficients)
+    return _Surface(across, down, coefficients)
 
 
 def _basis(x: NDArray[np.float64], y: NDArray[np.float64]) -> Field:
     return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1).astype(np.float32)
 
 
-def _surface(across: Field, down: Field, c: Field) -> Field:
+def _polynomial(across: Field, down: Field, c: Field) -> Field:
     """``(len(down), len(across), 3)``: the polynomial with coefficients ``c`` ``(6, 3)``."""
     rows = c[0] + down[:, None] * c[2] + (down * down)[:, None] * c[5]
     columns = across[:, None] * c[1] + (across * across)[:, None] * c[3]

@@ -5,15 +5,18 @@ On even ground it shows, and a surface tells what was there instead. Anywhere el
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from models.engine import Image
 from models.engines.classic.smooth import fit_surface, quadratic
+from models.geometry import strips
+from models.strokes.means import means_by_strips
 from models.strokes.novelty import Bools, Field
-from models.strokes.plain import commonest, largest
+from models.strokes.plain import commonest, largest, off_colour
 
 _NEAR_LEVELS, _ALIKE_LEVELS = 40.0, 24.0
 """From the commonest colour, of what the ground's surface is fitted to; from that surface, of what is ringing."""
-_MEAN_PX, _EVEN_LEVELS = 3.0, 4.0
+_EVEN_LEVELS = 4.0
 _LEAST_SHARE = 0.9
 """Of the ground between the strokes has to be so near to the surface; and of that, in the mean over a few pixels."""
 _LEAST_PX, _LEAST_OF_REGION = 60, 0.05
@@ -33,27 +36,41 @@ def without_ringing(rgb: Image, strokes: Bools, inside: Bools, touched: Bools) -
     ground = inside & ~strokes & touched
     if np.count_nonzero(ground) < max(_LEAST_PX, _LEAST_OF_REGION * np.count_nonzero(inside)):
         return None
-    near = ground & (largest(rgb - commonest(rgb, ground)) < _NEAR_LEVELS)
+    near = ground & (off_colour(rgb, commonest(rgb, ground)) < _NEAR_LEVELS)
     if np.count_nonzero(near) < _LEAST_SHARE * np.count_nonzero(ground):
         return None
     rows, columns = np.nonzero(near)
-    whole = np.indices(ground.shape)
-    surface = quadratic(whole[0], whole[1], ground.shape) @ fit_surface(rgb, rows, columns)
-    off = (rgb - surface).astype(np.float32)
+    surface, off = _surface(rgb, fit_surface(rgb, rows, columns))
     alike = (largest(off) <= _ALIKE_LEVELS) & ~strokes
-    even = largest(_mean(off, ground & alike))[ground & alike] <= _EVEN_LEVELS
-    if np.count_nonzero(ground & alike) < _LEAST_SHARE * np.count_nonzero(ground) or even.mean() < _LEAST_SHARE:
+    near = ground & alike
+    if np.count_nonzero(near) < _LEAST_SHARE * np.count_nonzero(ground):
         return None
-    if not _rings(off - _mean(off, alike), alike, ground & alike):
+    even = sum(
+        np.count_nonzero(largest(means)[near[rows]] <= _EVEN_LEVELS) for rows, means in means_by_strips(off, near)
+    )
+    if even < _LEAST_SHARE * np.count_nonzero(near) or not _rings(off, alike, near):
         return None
     other = (~alike & ~strokes).astype(np.uint8)
     beside = cv2.dilate(other, np.ones((2 * _BESIDE_PX + 1,) * 2, np.uint8)) > 0
-    return np.asarray(np.clip(surface, 0, 255), np.float32), np.asarray(touched & alike & ~beside, bool)
+    return surface, np.asarray(touched & alike & ~beside, bool)
 
 
-def _rings(detail: Field, alike: Bools, ground: Bools) -> bool:
+def _surface(rgb: Image, coefficients: NDArray[np.float64]) -> tuple[Field, Field]:
+    """Its colours, and how far the crop's are from them; both ``(H, W, 3)``."""
+    surface, off = np.empty((2, *rgb.shape), np.float32)
+    down, across = np.arange(rgb.shape[0]), np.arange(rgb.shape[1])
+    for rows in strips(len(rgb)):
+        y, x = np.broadcast_arrays(down[rows, None], across)
+        colours = quadratic(y, x, rgb.shape[:2]) @ coefficients
+        surface[rows], off[rows] = np.clip(colours, 0, 255), rgb[rows] - colours
+    return surface, off
+
+
+def _rings(off: Field, alike: Bools, ground: Bools) -> bool:
     """Whether there is more detail in the ground than where the crop has least of it: a paper's grain stays."""
-    squared = (detail**2).mean(2)
+    squared = np.empty(alike.shape, np.float32)
+    for rows, means in means_by_strips(off, alike):
+        squared[rows] = ((off[rows] - means) ** 2).mean(2)
     size = (_BLOCK_PX, _BLOCK_PX)
     share = cv2.blur(alike.astype(np.float32), size)
     known = share >= _LEAST_KNOWN
@@ -61,9 +78,3 @@ def _rings(detail: Field, alike: Bools, ground: Bools) -> bool:
         return True
     grain = float(np.quantile(cv2.blur(squared * alike, size)[known] / share[known], _QUIETEST))
     return float(np.sqrt(squared[ground].mean())) > _TIMES_GRAIN * float(np.sqrt(max(0.0, grain))) + _VISIBLE_LEVELS
-
-
-def _mean(values: Field, known: Bools) -> Field:
-    weight = known.astype(np.float32)
-    sums = cv2.GaussianBlur(values * weight[..., None], (0, 0), _MEAN_PX)
-    return np.asarray(sums / np.maximum(cv2.GaussianBlur(weight, (0, 0), _MEAN_PX), 1e-3)[..., None], np.float32)

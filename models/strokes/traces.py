@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from models.codec import ColourBlocks
-from models.engine import Image
+from models.engine import Checkpoint, Image
 from models.geometry import Box
 from models.strokes.novelty import Bools
 from models.strokes.ringing import without_ringing
@@ -16,7 +16,11 @@ _AROUND_PX = 16
 
 
 def without_traces(
-    image: Image, strokes: Bools, blocks: ColourBlocks, regions: Iterable[tuple[Box, Bools, Bools]]
+    image: Image,
+    strokes: Bools,
+    blocks: ColourBlocks,
+    regions: Iterable[tuple[Box, Bools, Bools]],
+    checkpoint: Checkpoint,
 ) -> tuple[Image, Bools]:
     """The picture ``(H, W, 3)`` without traces of the regions' strokes beside these; and where it was changed.
 
@@ -26,6 +30,7 @@ def without_traces(
     height, width = strokes.shape
     cleaned, changed = image.copy(), np.zeros(strokes.shape, bool)
     for box, ours, cover in regions:
+        checkpoint()
         reach = blocks.around(box)
         # Pairs of pixels that share their colour stay together.
         left, top = (reach.left - _AROUND_PX) // 2 * 2, (reach.top - _AROUND_PX) // 2 * 2

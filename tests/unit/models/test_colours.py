@@ -142,3 +142,9 @@ def test_what_was_found_of_black_letters_on_a_dark_photograph_is_too_unsure_to_b
     chosen = RegionMasks(before, [(REGION, np.ones((REGION.height, REGION.width), bool))], MaskOptions(MaskMode.AUTO))
     assert strokes[0].confidence < SURE
     assert chosen.mask()[REGION.slices].all()
+
+
+def test_a_crop_that_is_all_stroke_has_nothing_to_complete() -> None:
+    everywhere = np.ones((60, 90), bool)
+    ground = np.full((60, 90, 3), 40, np.uint8)
+    assert not completed(ground, everywhere, everywhere, ~everywhere).any()

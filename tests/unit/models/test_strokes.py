@@ -16,7 +16,8 @@ from models.engines.classic.engine import ClassicEngine
 from models.engines.opencv import OpenCVEngine
 from models.geometry import Box, Rect
 from models.job import DiffusionOptions, InpaintJob, JobResult, MaskMode, MaskOptions, OutputOptions
-from models.pipeline import ProgressEvent, process
+from models.pipeline import process
+from models.progress import ProgressEvent
 from models.regions import RegionMasks
 from models.strokes.finder import Crop, Strokes, find_strokes, occupied_by
 from models.strokes.halo import AROUND_PX, REACH_PX, halo_px
@@ -195,6 +196,23 @@ class Untouched(OpenCVEngine):
         return Filling(image.copy())
 
 
+class Counting(Untouched):
+    """Has something to say of each pass."""
+
+    passes = 0
+
+    def run(
+        self, image: Pixels, mask: Pixels, options: DiffusionOptions, on_step: OnStep, should_stop: ShouldStop
+    ) -> Filling:
+        self.passes += 1
+        return replace(super().run(image, mask, options, on_step, should_stop), notes=(f"{self.passes}.", "Often."))
+
+
+def test_the_notes_of_all_passes_are_told_once() -> None:
+    before, _, box = sign()
+    assert done(before, box, MaskOptions(MaskMode.AUTO), engine=Counting()).stats.notes == ("1.", "Often.", "2.", "3.")
+
+
 def test_text_that_stays_gets_a_wider_mask_then_the_box_and_is_owned_up_to() -> None:
     before, _, box = sign()
     first, *_, last = [
@@ -245,7 +263,7 @@ def test_a_verdict_over_unsure_strokes_is_not_told() -> None:
         region.strokes = replace(region.strokes, confidence=confidence)
         clean = done(before, box, MaskOptions(MaskMode.STROKES))
         assert masks.judge(decoded(clean.data)) is None
-        assert masks.reports("cv2", ())[0].erased is told
+        assert masks.reports("cv2")[0].erased is told
 
 
 def rms(after: Pixels, truth: Pixels, box: Box) -> float:
