@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.engine import Image, Mask
+from models.geometry import strips
 from models.windows import Window
 
 
@@ -15,16 +16,17 @@ def paste(canvas: Image, filled: Image, mask: Mask, window: Window) -> None:
     box, core = window.box, window.core
     rows, columns = slice(core.top, core.bottom), slice(core.left, core.right)
     inner = filled[core.top - box.top : core.bottom - box.top, core.left - box.left : core.right - box.left]
-    if any(window.ramp_px):
-        weight = _weight(core.height, core.width, window.ramp_px)
-        inner = np.rint(inner * weight + canvas[rows, columns] * (1 - weight)).astype(np.uint8)
-    np.copyto(canvas[rows, columns], inner, where=mask[rows, columns, np.newaxis] > 0)
+    across, down = (_rising(*axis) for axis in zip((core.width, core.height), window.ramp_px, strict=True))
+    for part in strips(core.height):
+        below, new = canvas[rows, columns][part], inner[part]
+        if any(window.ramp_px):
+            weight = (down[part, np.newaxis] * across)[:, :, np.newaxis]
+            new = np.rint(new * weight + below * (1 - weight)).astype(np.uint8)
+        np.copyto(below, new, where=mask[rows, columns][part, :, np.newaxis] > 0)
 
 
-def _weight(height: int, width: int, ramp_px: tuple[int, int]) -> NDArray[np.float32]:
-    """Shape ``(H, W, 1)``: 0 to 1 over the ramps, 1 elsewhere."""
-    across, down = (
-        np.minimum((np.arange(size, dtype=np.float32) + 0.5) / ramp, 1) if ramp else np.ones(size, np.float32)
-        for size, ramp in zip((width, height), ramp_px, strict=True)
-    )
-    return (down[:, np.newaxis] * across)[:, :, np.newaxis]
+def _rising(size: int, ramp_px: int) -> NDArray[np.float32]:
+    if ramp_px == 0:
+        return np.ones(size, np.float32)
+    weight = np.minimum((np.arange(size, dtype=np.float32) + 0.5) / abs(ramp_px), 1)
+    return weight if ramp_px > 0 else weight[::-1]

@@ -1,8 +1,11 @@
 """Plans: which windows of the image the engine runs over. Pure functions of mask, options and limits.
 
-``Original``, ``Crop`` and ``Resize`` mean what they mean in IOPaint 1.6.0 (``iopaint/model/base.py``), to the pixel.
+``Original``, ``Crop`` and ``Resize`` mean what they mean in IOPaint 1.6.0 (``iopaint/model/base.py``), to the pixel;
+but a crop without a margin holds all of its spot, of which IOPaint leaves out an odd last row and column.
 ``Auto`` cuts few windows with real context around what is masked (``models.auto_crops``).
 """
+
+from dataclasses import replace
 
 import cv2
 
@@ -13,11 +16,19 @@ from models.geometry import Box
 from models.job import HDOptions, HDStrategy
 from models.windows import Plan, Window
 
+_MAX_CROPS = 1000
+"""Of one picture by ``Crop``; a dotted mask would have a million."""
+
 
 def plan(mask: Mask, options: HDOptions, max_window_px: int, costs: WindowCosts) -> Plan:
-    """``max_window_px`` bounds the longest side of one run; beyond it ``Original`` and ``Resize`` become ``Auto``.
-    ``costs`` are those of the engine that will run it.
+    """``max_window_px`` bounds the longest side of one run; beyond it all others become ``Auto``, and so does ``Crop``
+    where there are too many spots. ``costs`` are those of the engine that will run it.
     """
+    planned = _planned(mask, options, max_window_px, costs)
+    return replace(planned, notes=planned.notes + _unfounded(mask, planned))
+
+
+def _planned(mask: Mask, options: HDOptions, max_window_px: int, costs: WindowCosts) -> Plan:
     height, width = mask.shape
     whole = Box(0, 0, width, height)
     longest, strategy = max(width, height), options.strategy
@@ -26,6 +37,9 @@ def plan(mask: Mask, options: HDOptions, max_window_px: int, costs: WindowCosts)
     planned = Plan(strategy, (Window(whole, whole),))
     fits = longest <= max_window_px
     if strategy is HDStrategy.CROP and longest > options.crop_trigger_size:
+        if cv2.connectedComponents(mask)[0] > _MAX_CROPS + 1:
+            note = f"{strategy} would run over more than {_MAX_CROPS} spots one by one; Auto was used."
+            return Plan(HDStrategy.AUTO, auto_windows(mask, max_window_px, costs), notes=(note,))
         boxes = [_iopaint_crop(box, options.crop_margin, width, height) for box in mask_boxes(mask)]
         planned = Plan(strategy, tuple(Window(box, box) for box in boxes))
         fits = all(max(box.width, box.height) <= max_window_px for box in boxes)
@@ -51,12 +65,20 @@ def _too_large(strategy: HDStrategy, max_window_px: int) -> tuple[str, ...]:
     return (f"{strategy} would run over more than {max_window_px} pixels a side (MAX_IMAGE_SIZE); Auto was used.",)
 
 
+def _unfounded(mask: Mask, planned: Plan) -> tuple[str, ...]:
+    """Tiles after the first go on from what it has filled."""
+    first = (window for window in planned.windows if not any(window.ramp_px))
+    if not any(mask[window.box.slices].all() for window in first):
+        return ()
+    return ("A window of the picture is masked all over; nothing around it is known, so what fills it is a guess.",)
+
+
 def _iopaint_crop(box: Box, margin: int, width: int, height: int) -> Box:
-    """IOPaint's crop: margin on every side, shifted inwards at the borders to keep its size."""
+    """IOPaint's crop: margin on every side, shifted inwards at the borders to keep its size; and all of the box."""
     cx, cy = (box.left + box.right) // 2, (box.top + box.bottom) // 2
     left, right = _span(cx, box.width + 2 * margin, width)
     top, bottom = _span(cy, box.height + 2 * margin, height)
-    return Box(left, top, right, bottom)
+    return Box(left, top, right, bottom).union(box)
 
 
 def _span(center: int, size: int, limit: int) -> tuple[int, int]:

@@ -26,20 +26,30 @@ class WindowSizes:
         fitting = tuple(side for side in sides_px if first <= side <= last and side % self.multiple_px == 0)
         return fitting or (first,)
 
+    def sides(self, width: int, height: int) -> tuple[int, int]:
+        """What such a window is filled up to; one that is too long is not."""
+        if self._is_too_long(width, height):
+            return width, height
+        columns, rows = (max(self.min_px, -(-size // self.multiple_px) * self.multiple_px) for size in (width, height))
+        return (max(columns, rows), max(columns, rows)) if self.square else (columns, rows)
+
     def pixels(self, width: int, height: int) -> int:
         """Of what the network really runs over for such a window."""
-        if self.max_px is not None and max(width, height) > self.max_px:
+        if self.max_px is not None and self._is_too_long(width, height):
             return self.max_px**2
-        columns, rows = (max(self.min_px, -(-size // self.multiple_px) * self.multiple_px) for size in (width, height))
-        return max(columns, rows) ** 2 if self.square else columns * rows
+        columns, rows = self.sides(width, height)
+        return columns * rows
+
+    def _is_too_long(self, width: int, height: int) -> bool:
+        return self.max_px is not None and max(width, height) > self.max_px
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
     """One run of the engine over ``box``; only masked pixels within ``core`` are taken from the result.
 
-    ``ramp_px``: over so many columns at the core's left and rows at its top, the result fades into what the tile
-    before it left there; 0 where no tile is beside it.
+    ``ramp_px``: over so many columns at the core's left and rows at its top, below 0 at its right and its bottom, the
+    result fades into what the tile before it left there; 0 where there is none.
     """
 
     box: Box

@@ -1,14 +1,17 @@
 """``auto``: the weightless fills, and the network where they are not good enough and it did better beside the text."""
 
+import functools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
 from models.engine import EngineInfo, Filling, Image, InpaintEngine, Mask, OnStep, ShouldStop
 from models.engines.classic.engine import ClassicEngine, GroupFill
-from models.geometry import Box
+from models.geometry import Box, span
 from models.job import DiffusionOptions, FillReport
+from models.windows import WindowSizes
 
 _GOOD_ENOUGH = 2.0
 """Levels of a fill's trial error below which nobody sees a difference, so that the network is not run."""
@@ -16,7 +19,6 @@ _GRAIN_FACTOR, _MOST_GRAIN = 1.2, 6.0
 """No fill can foretell grain: one whose error is hardly more than the ground's own grain is as good as can be."""
 _GRAIN_PX = 3.0
 _CONTEXT_PX = 64
-_ALIGN_PX = 8
 _THIN = 0.6
 """Share of its box up to which a mask is thin: its trial beside it takes little context away, so one pass does both."""
 
@@ -38,7 +40,7 @@ class AutoEngine:
         if self._network is None:
             return EngineInfo("auto", "cpu", notes=self._notes)
         info = self._network.info
-        return EngineInfo("auto", info.device, info.weights_sha256, self._notes + info.notes)
+        return replace(info, name="auto", notes=self._notes + info.notes, network=info.name)
 
     def units(self, mask: Mask, options: DiffusionOptions) -> int:
         """Those of the weightless fills; the network's turn, if it comes to that, is one more."""
@@ -98,7 +100,7 @@ class _Contest:
     def _run(self, image: Image, mask: Mask, fills: Sequence[GroupFill]) -> Image:
         """Over the part of the window that holds the fills; what it put there, in a picture of the window's size."""
         height, width = mask.shape
-        box = _around([fill.group.window for fill in fills], width, height)
+        box = _around([fill.group.window for fill in fills], self._network.info.sizes, width, height)
         view = slice(box.top, box.bottom), slice(box.left, box.right)
 
         def on_step(done: int, total: int) -> None:
@@ -154,18 +156,11 @@ def _paste(canvas: Image, picture: Image, fills: Sequence[GroupFill]) -> None:
         canvas[fill.group.view][fill.group.ours] = picture[fill.group.view][fill.group.ours]
 
 
-def _around(windows: Sequence[Box], width: int, height: int) -> Box:
-    """With context, of sizes that engines need not pad."""
-    box = windows[0]
-    for other in windows[1:]:
-        box = box.union(other)
-    left, right = _span(box.left - _CONTEXT_PX // 2, box.right + _CONTEXT_PX // 2, width)
-    top, bottom = _span(box.top - _CONTEXT_PX // 2, box.bottom + _CONTEXT_PX // 2, height)
+def _around(windows: Sequence[Box], sizes: WindowSizes, width: int, height: int) -> Box:
+    """With context, of sizes that the network takes as they are."""
+    box, more = functools.reduce(Box.union, windows), _CONTEXT_PX // 2
+    box = box.grown(more).clip(width, height)
+    columns, rows = sizes.sides(max(box.width, sizes.trained_px), max(box.height, sizes.trained_px))
+    left, right = span(box.left, box.right, columns, width)
+    top, bottom = span(box.top, box.bottom, rows, height)
     return Box(left, top, right, bottom)
-
-
-def _span(low: int, high: int, limit: int) -> tuple[int, int]:
-    low, high = max(0, low), min(high, limit)
-    size = min(limit, -(-(high - low) // _ALIGN_PX) * _ALIGN_PX)
-    low = max(0, min(low, limit - size))
-    return low, low + size

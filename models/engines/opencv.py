@@ -8,6 +8,8 @@ from models.job import DiffusionOptions
 
 _RADIUS_PX = 4
 """IOPaint's default ``cv2_radius``."""
+GREY = 127
+"""Of what there is nothing known around: OpenCV would leave it as it is."""
 
 
 class OpenCVEngine:
@@ -27,6 +29,9 @@ class OpenCVEngine:
     def run(
         self, image: Image, mask: Mask, options: DiffusionOptions, on_step: OnStep, should_stop: ShouldStop
     ) -> Filling:
+        if mask.all():
+            on_step(1, 1)
+            return Filling(np.full_like(image, GREY))
         # IOPaint hands BGR over; the fill of one channel does not depend on the others, but rounding order might.
         filled = cv2.inpaint(np.ascontiguousarray(image[:, :, ::-1]), mask, self._radius_px, self._flag)
         on_step(1, 1)

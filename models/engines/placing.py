@@ -15,11 +15,13 @@ class Place:
 
 def place(name: str, device: str) -> Place:
     """IOPaint keeps a list of the models that cannot run on Apple's mps."""
+    if device != "mps":
+        return Place(device)
     from iopaint.helper import switch_mps_device
 
-    if device == "mps" and str(switch_mps_device(name, torch.device(device))) != device:
+    if str(switch_mps_device(name, torch.device(device))) != device:
         return Place("cpu", (f"IOPaint runs {name} on the CPU instead of mps.",))
-    if device == "mps" and not torch.backends.mps.is_available():
+    if not torch.backends.mps.is_available():
         return Place("cpu", (f"{name} runs on the CPU, because this machine has no mps.",))
     return Place(device)
 

@@ -9,16 +9,16 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from models.engine import EngineInfo, Filling, Image, Mask, OnStep, ShouldStop
-from models.engines.classic.candidates import FALLBACK, SURFACE, candidates, named
+from models.engines.classic.candidates import FALLBACK, SURFACE, bounded, candidates, named
 from models.engines.classic.groups import Group, Groups
 from models.engines.classic.plain import plain
 from models.engines.classic.seam import continues
 from models.engines.classic.smooth import Unknown, Values
-from models.engines.classic.trial import Candidate, Choice, Trial, choose, prepare, rim_trial
+from models.engines.classic.trial import Candidate, Choice, Hole, Trial, choose, prepare, rim_trial
+from models.engines.opencv import GREY
 from models.errors import WorkCancelled
 from models.job import DiffusionOptions, FillReport
 
-_GREY = 127
 _MAX_REJECTED = 3
 _TIMES_WORSE, _LEVELS_WORSE = 2.0, 4.0
 """Where a surface foretells what is right around a mask, so much larger an error beside it tells of another ground."""
@@ -70,15 +70,19 @@ class ClassicEngine:
             fill.paste(canvas)
             reports.append(fill.report)
             on_step(len(reports), total)
-        return Filling(canvas, tuple(reports))
+        return Filling(canvas, tuple(reports), self._handed_over(reports))
 
     def fills(self, image: Image, mask: Mask, should_stop: ShouldStop) -> Iterator[tuple[GroupFill, int]]:
         """Group by group, with how many there are. Raises ``WorkCancelled`` between two of them."""
-        unknown = mask > 0
-        found = Groups(unknown)
-        for group in found:
+
+        def checkpoint() -> None:
             if should_stop():
                 raise WorkCancelled("Cancelled between two groups of masked pixels.")
+
+        unknown = mask > 0
+        found = Groups(unknown, checkpoint)
+        for group in found:
+            checkpoint()
             # One core: small systems gain nothing from more, and rounding would depend on their number.
             with _blas().limit(limits=1, user_api="blas"):
                 fill = self._fill(image[group.view], unknown[group.view], group)
@@ -87,18 +91,27 @@ class ClassicEngine:
     def close(self) -> None:
         """Nothing is held."""
 
+    def _handed_over(self, reports: Sequence[FillReport]) -> tuple[str, ...]:
+        """Fills that a client named are taken untried, but not at any price."""
+        if len(self._candidates) > 1 or self._name == FALLBACK.name:
+            return ()
+        if all(report.name != FALLBACK.name for report in reports):
+            return ()
+        return (f"{self._name} would take too long over so large a hole; {FALLBACK.name} filled it.",)
+
     def _fill(self, image: Image, unknown: Unknown, group: Group) -> GroupFill:
         ours = group.ours[unknown]
         if unknown.all():
-            return GroupFill(group, np.full((len(ours), 3), _GREY, np.float32)[ours], Choice("none", None))
+            return GroupFill(group, np.full((len(ours), 3), GREY, np.float32)[ours], Choice("none", None))
         if len(self._candidates) == 1:
-            only = self._candidates[0]
+            only = bounded(self._candidates[0], Hole.of(unknown))
             return GroupFill(group, only.fill(image, unknown)[ours], Choice(only.name, None))
         if (found := plain(image, unknown, group)) is not None:
             return GroupFill(group, found.values, Choice("surface", round(found.error, 3)))
         return self._tried(image, unknown, group)
 
     def _tried(self, image: Image, unknown: Unknown, group: Group) -> GroupFill:
+        hole = Hole.of(unknown)
         beside = prepare(image, unknown, group.ours, group.inner)
         around = rim_trial(image, unknown, group.ours, group.inner)
         of_surface = around.error(SURFACE) if around else np.inf
@@ -106,7 +119,7 @@ class ClassicEngine:
         tried = (*self._candidates, FALLBACK) if deep else self._candidates
         left = list(tried) if beside else []
         while beside and len(left) > max(0, len(tried) - _MAX_REJECTED):
-            chosen = choose(beside, unknown.size, int(unknown.sum()), left)
+            chosen = choose(beside, hole, left)
             if chosen is None or chosen[1] > _TIMES_WORSE * of_surface + _LEVELS_WORSE:
                 break
             if chosen[0].smooth or chosen[1] <= of_surface:
@@ -118,7 +131,7 @@ class ClassicEngine:
         if around and deep:
             return _filled(image, unknown, group, _for_deep(around, of_surface), beside)
         smooth = [one for one in tried if one.smooth]
-        chosen = choose(around, unknown.size, int(unknown.sum()), smooth) if around else None
+        chosen = choose(around, hole, smooth) if around else None
         if chosen:
             return _filled(image, unknown, group, chosen, beside)
         values = FALLBACK.fill(image, unknown)[group.ours[unknown]]

@@ -6,6 +6,9 @@ from numpy.typing import NDArray
 
 from models.engine import Image
 
+_WIDEST_PX = 32.0
+"""Of the weights' sigma."""
+
 
 def local_plane(
     image: Image, unknown: NDArray[np.bool_], sigma: float
@@ -15,6 +18,10 @@ def local_plane(
     ``image``: RGB uint8 ``(H, W, 3)``; ``unknown`` ``(H, W)`` is never read; ``sigma``: of the weights, in pixels.
     """
     certainty = (~unknown).astype(np.float32)
+    signal = image.astype(np.float32) * certainty[:, :, None]
+    while sigma > _WIDEST_PX:
+        # So smooth a surface loses nothing on a shrunk copy, and its weights would have ever more taps.
+        certainty, signal, sigma = _halved(certainty), _halved(signal), sigma / 2
     reach = 2 * int(np.ceil(2.5 * sigma)) + 1
     taps = np.asarray(cv2.getGaussianKernel(reach, sigma, cv2.CV_32F), np.float32)
     ramp = (np.arange(reach, dtype=np.float32) - reach // 2)[:, None] / np.float32(sigma)
@@ -24,8 +31,7 @@ def local_plane(
 
     kernels = taps, np.asarray(taps * ramp, np.float32), np.asarray(taps * ramp * ramp, np.float32)
     g, gx, _ = kernels
-    signal = image.astype(np.float32) * certainty[:, :, None]
-    moments = {(a, b): blur(certainty, p, q) for a, p in enumerate(kernels) for b, q in enumerate(kernels)}
+    moments = {(a, b): blur(certainty, kernels[a], kernels[b]) for a in range(3) for b in range(3 - a)}
     m, mx, my = moments[0, 0], moments[1, 0], moments[0, 1]
     mxx, myy, mxy = moments[2, 0], moments[0, 2], moments[1, 1]
     f, fx, fy = blur(signal, g, g), blur(signal, gx, g), blur(signal, g, gx)
@@ -36,4 +42,14 @@ def local_plane(
     determinant = m * c0 + mx * c1 + my * c2
     numerator = c0[:, :, None] * f + c1[:, :, None] * fx + c2[:, :, None] * fy
     estimate = numerator / np.maximum(determinant, 1e-9)[:, :, None]
-    return np.clip(estimate, 0, 255), m
+    return np.clip(_enlarged(estimate, unknown.shape), 0, 255), _enlarged(m, unknown.shape)
+
+
+def _enlarged(array: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    same = array.shape[:2] == shape
+    return array if same else np.asarray(cv2.resize(array, (shape[1], shape[0])), np.float32)
+
+
+def _halved(array: NDArray[np.float32]) -> NDArray[np.float32]:
+    height, width = array.shape[:2]
+    return np.asarray(cv2.resize(array, (-(-width // 2), -(-height // 2)), interpolation=cv2.INTER_AREA), np.float32)

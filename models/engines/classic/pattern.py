@@ -8,7 +8,7 @@ from scipy import fft
 from models.engine import Image
 from models.engines.classic.smooth import Unknown, Values, biharmonic, navier_stokes
 
-_LONGEST_PX = 160
+LONGEST_PX = 160
 """Of a shift."""
 _SHIFTS = 48
 _MIN_OVERLAP = 0.05
@@ -76,7 +76,7 @@ def _differences(image: Image, unknown: Unknown) -> tuple[Reals, Reals, Reals]:
     unknown pixels it brings known ones onto, there and back.
     """
     height, width = unknown.shape
-    reach_y, reach_x = min(_LONGEST_PX, height - 1), min(_LONGEST_PX, width - 1)
+    reach_y, reach_x = min(LONGEST_PX, height - 1), min(LONGEST_PX, width - 1)
     size = fft.next_fast_len(height + reach_y, real=True), fft.next_fast_len(width + reach_x, real=True)
     mask = (~unknown).astype(np.float32)
     # One channel that no two colours share as a rule: three would cost three times as much.

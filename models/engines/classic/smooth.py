@@ -71,17 +71,17 @@ def local_surface(image: Image, unknown: Unknown, sigma_px: float) -> Values:
     It averages noise away where an interpolation would carry it into the hole. Where too little is known within reach,
     the reach is doubled.
     """
-    missing = np.nonzero(unknown)
-    values = np.zeros((len(missing[0]), 3), np.float32)
-    left = np.ones(len(missing[0]), bool)
+    rows, columns = np.nonzero(unknown)
+    values = np.zeros((len(rows), 3), np.float32)
+    left = np.arange(len(rows))
     sigma = sigma_px
-    while left.any():
+    while len(left):
         estimate, weight = local_plane(image, unknown, sigma)
-        enough = left & (weight[missing] > 0.02)
+        enough = weight[rows[left], columns[left]] > 0.02
         if sigma > 2 * max(unknown.shape):
-            enough = left
-        values[enough] = estimate[missing][enough]
-        left &= ~enough
+            enough[:] = True
+        done, left = left[enough], left[~enough]
+        values[done] = estimate[rows[done], columns[done]]
         sigma *= 2
     return values
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import cv2
 import numpy as np
@@ -15,8 +16,24 @@ Fill = Callable[[Image, Unknown], Values]
 
 
 @dataclass(frozen=True, slots=True)
+class Hole:
+    """What a fill's work grows with. ``pixels``: of the window. ``depth_px``: of the pixel furthest from all that is
+    known.
+    """
+
+    pixels: int
+    missing: int
+    depth_px: float
+
+    @classmethod
+    def of(cls, unknown: Unknown) -> Self:
+        depth = cv2.distanceTransform(unknown.astype(np.uint8), cv2.DIST_L2, 3)
+        return cls(unknown.size, int(unknown.sum()), float(depth.max()))
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
-    """``cost``: work per call in microseconds of one core, from the numbers of pixels in the window and in the hole.
+    """``cost``: work per call in microseconds of one core.
 
     ``local``: what it fills depends only on the ground next to each hole, so holes that nobody asks about need no work.
     ``smooth``: it goes on from what is around a hole, and copies nothing from further away.
@@ -24,7 +41,7 @@ class Candidate:
 
     name: str
     fill: Fill
-    cost: Callable[[int, int], float]
+    cost: Callable[[Hole], float]
     local: bool = False
     smooth: bool = True
 
@@ -71,10 +88,6 @@ class Trial:
     most: float = np.inf
     """Levels that no pixel counts more than: what is left of a letter, or a frame, is no ground."""
     good_enough: float = _GOOD_ENOUGH
-
-    @property
-    def missing(self) -> int:
-        return int(self.unknown.sum())
 
     def error(self, candidate: Candidate) -> float:
         asked = _pieces_with(self.unknown, self.tested) if candidate.local else self.unknown
@@ -123,18 +136,18 @@ def rim_trial(image: Image, unknown: Unknown, ours: Unknown, group: Box) -> Tria
     )
 
 
-def choose(trial: Trial, pixels: int, missing: int, candidates: Sequence[Candidate]) -> tuple[Candidate, float] | None:
+def choose(trial: Trial, hole: Hole, candidates: Sequence[Candidate]) -> tuple[Candidate, float] | None:
     """Try the candidates, cheapest first, until one is good enough or the budget is spent.
 
-    ``pixels``, ``missing``: of the window that the chosen one will fill. None: no candidate can be afforded there.
+    ``hole``: that the chosen one will fill. None: no candidate can be afforded there.
     """
-    budget = _BUDGET_US + _BUDGET_US_PER_PX * missing
-    affordable = [one for one in candidates if one.cost(pixels, missing) <= budget]
-    tried_px, hidden = trial.unknown.size, trial.missing
+    budget = _BUDGET_US + _BUDGET_US_PER_PX * hole.missing
+    affordable = [one for one in candidates if one.cost(hole) <= budget]
+    tried = Hole.of(trial.unknown)
     best: tuple[Candidate, float] | None = None
     spent = 0.0
-    for candidate in sorted(affordable, key=lambda one: one.cost(tried_px, hidden)):
-        spent += candidate.cost(tried_px, hidden)
+    for candidate in sorted(affordable, key=lambda one: one.cost(tried)):
+        spent += candidate.cost(tried)
         if best and spent > budget:
             break
         error = trial.error(candidate)
@@ -207,5 +220,5 @@ def _middle(shape: tuple[int, ...], group: Box) -> tuple[Box, Box]:
     inner = Box(group.left + cut_x, group.top + cut_y, group.right - cut_x, group.bottom - cut_y)
     reach_x = _MARGIN_PX if cut_x else width
     reach_y = _MARGIN_PX if cut_y else height
-    around = Box(inner.left - reach_x, inner.top - reach_y, inner.right + reach_x, inner.bottom + reach_y)
+    around = inner.grown(reach_x, reach_y)
     return inner, around.clip(width, height)

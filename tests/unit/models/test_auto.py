@@ -1,20 +1,30 @@
 """``auto``: a network that knows the truth, one that is useless, one that nobody needs, and none."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from benchmarks.grounds import Pair, pair
+from models.costs import costs_of
 from models.engine import EngineInfo, Filling, Image, Mask, OnStep, ShouldStop
 from models.engines.auto import AutoEngine
 from models.engines.classic.engine import ClassicEngine
 from models.errors import WorkCancelled
 from models.geometry import Rect
-from models.job import DiffusionOptions, InpaintJob
+from models.job import DiffusionOptions, HDOptions, HDStrategy, InpaintJob
 from models.pipeline import process
+from models.windows import WindowSizes
 from tests.support.pictures import decoded, encoded
 from tests.unit.models.test_classic import strokes
 
 OPTIONS = DiffusionOptions()
+SIZES = {
+    "fcf": WindowSizes(512, 512, square=True, max_px=512),
+    "mat": WindowSizes(512, 512, square=True),
+    "ldm": WindowSizes(32),
+    "a/xl": WindowSizes(8, 512, trained_px=1024),
+}
 
 
 class Knowing:
@@ -131,3 +141,52 @@ def test_the_same_twice() -> None:
     first, second = (run(made, AutoEngine(Knowing(made.truth, 8))) for _ in range(2))
     assert np.array_equal(first.image, second.image)
     assert first.fills == second.fills
+
+
+class Picky:
+    """A network that draws noise and takes few sizes; what it is asked to do."""
+
+    def __init__(self, name: str) -> None:
+        self.info = EngineInfo(name, "cpu", "abc", precision="bfloat16", seeded=True, sizes=SIZES[name])
+        self.shapes: list[tuple[int, int]] = []
+
+    def units(self, mask: Mask, options: DiffusionOptions) -> int:
+        return 1
+
+    def run(
+        self, image: Image, mask: Mask, options: DiffusionOptions, on_step: OnStep, should_stop: ShouldStop
+    ) -> Filling:
+        self.shapes.append((mask.shape[1], mask.shape[0]))
+        return Filling(image)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_it_is_all_that_its_network_is(name: str) -> None:
+    network = Picky(name)
+    info = AutoEngine(network, "a reason.").info
+    assert info == replace(network.info, name="auto", notes=("a reason.",), network=name)
+    assert costs_of(info) == costs_of(network.info)
+
+
+@pytest.mark.parametrize("strategy", [HDStrategy.AUTO, HDStrategy.ORIGINAL])
+@pytest.mark.parametrize("name", SIZES)
+def test_the_network_gets_windows_that_it_takes_as_they_are(name: str, strategy: HDStrategy) -> None:
+    made = pair("photographs", 5)
+    height, width = made.truth.shape[:2]
+    ground = np.tile(made.truth, (1500 // height + 1, 1500 // width + 1, 1))[:1500, :1500]
+    shown = ground.copy()
+    shown[700 : 700 + height, 600 : 600 + width] = made.shown
+    network, box = Picky(name), made.box.moved(600, 700)
+    job = InpaintJob((Rect(box.left, box.top, box.width, box.height),), hd=HDOptions(strategy))
+    result = process(
+        job, encoded(shown), None, AutoEngine(network), max_pixels=10**8, max_window_px=2048,
+        on_progress=lambda event: None, should_stop=lambda: False,
+    )  # fmt: skip
+    assert network.shapes
+    for shape in network.shapes:
+        assert SIZES[name].sides(*shape) == shape
+        assert min(shape) >= SIZES[name].trained_px
+    assert result.stats.seed is not None

@@ -13,6 +13,7 @@ from models.costs import WindowCosts, costs_of
 from models.engine import EngineInfo, Mask
 from models.geometry import Rect
 from models.masks import regions_to_mask
+from models.windows import Window
 
 LAMA = costs_of(EngineInfo("lama", "cpu", precision="bfloat16"))
 
@@ -106,3 +107,73 @@ def test_windows_of_different_images_meet_on_a_gpu_where_they_are_run_together()
 def test_windows_fit_closely_on_a_cpu_where_each_pixel_costs() -> None:
     windows = one_liners(LAMA)
     assert sum(width * height for width, height, _ in windows) < 1.06 * sum(needed for _, _, needed in windows)
+
+
+def solid(width: int, height: int, left: int, top: int, right: int, bottom: int) -> Mask:
+    mask = np.zeros((height, width), np.uint8)
+    mask[top:bottom, left:right] = 255
+    return mask
+
+
+def context_of(window: Window) -> tuple[int, int]:
+    """The least on an axis: columns, rows."""
+    box, core = window.box, window.core
+    return min(core.left - box.left, box.right - core.right), min(core.top - box.top, box.bottom - core.bottom)
+
+
+@pytest.mark.parametrize("side", [600, 680, 690, 800, 1000, 1290])
+def test_a_large_hole_has_as_much_context_as_a_run_can_hold(side: int) -> None:
+    low = (3000 - side) // 2
+    mask = solid(3000, 3000, low, low, low + side, low + side)
+    (window,) = auto_windows(mask, 2048, LAMA)
+    assert min(context_of(window)) >= min(side, (2048 - side) // 2)
+    assert (mask[window.box.slices] > 0).mean() <= 0.4
+
+
+@pytest.mark.parametrize(("width", "height", "least"), [(1900, 300, (74, 300)), (300, 1900, (300, 74))])
+def test_what_one_run_holds_is_not_tiled(width: int, height: int, least: tuple[int, int]) -> None:
+    mask = solid(4000, 4000, 1000, 1000, 1000 + width, 1000 + height)
+    (window,) = auto_windows(mask, 2048, LAMA)
+    assert all(has >= wanted for has, wanted in zip(context_of(window), least, strict=True))
+    assert (mask[window.box.slices] > 0).mean() <= 0.4
+
+
+def test_at_the_edge_the_share_grows_into_the_axis_that_has_room() -> None:
+    mask = solid(2048, 2048, 0, 0, 2048, 600)
+    (window,) = auto_windows(mask, 2048, LAMA)
+    assert (mask[window.box.slices] > 0).mean() <= 0.4
+
+
+def test_tiles_are_cut_on_one_axis_only_and_have_their_context() -> None:
+    mask = solid(4000, 3000, 500, 1000, 3500, 1400)
+    windows = auto_windows(mask, 2048, LAMA)
+    assert len(windows) == 2
+    for window in windows:
+        across, down = context_of(window)
+        assert across >= 200
+        assert down >= 400
+        assert (mask[window.box.slices] > 0).mean() <= 0.4
+
+
+@pytest.mark.parametrize(
+    "hole", [(0, 0, 250, 400), (250, 0, 500, 400), (0, 0, 500, 200), (0, 200, 500, 400), (0, 0, 300, 300)]
+)
+def test_tiles_begin_where_something_is_known(hole: tuple[int, int, int, int]) -> None:
+    mask = solid(500, 400, *hole)
+    windows = auto_windows(mask, 256, LAMA)
+    done, share = mask == 0, []
+    for window in windows:
+        box, core = window.box, window.core
+        share.append(done[box.slices].mean())
+        across, down = window.ramp_px
+        # What it fades into is there already.
+        rows, columns = slice(core.top, core.bottom), slice(core.left, core.right)
+        if across:
+            assert done[rows, core.left : core.left + across].all() or across < 0
+            assert done[rows, core.right + across : core.right].all() or across > 0
+        if down:
+            assert done[core.top : core.top + down, columns].all() or down < 0
+            assert done[core.bottom + down : core.bottom, columns].all() or down > 0
+        done[rows, columns] = True
+    assert min(share) > 0.1
+    assert done.all()

@@ -1,5 +1,8 @@
 """Weightless fills and their choice: on pairs with a known truth, against what OpenCV alone gives."""
 
+import itertools
+import time
+
 import cv2
 import numpy as np
 import pytest
@@ -7,7 +10,9 @@ from numpy.typing import NDArray
 
 from benchmarks.grounds import GROUNDS, Pair, pair
 from models.engine import Filling, Image, Mask
+from models.engines.classic import local_plane
 from models.engines.classic.engine import ClassicEngine, single
+from models.engines.classic.groups import Groups
 from models.engines.classic.names import FILLS
 from models.engines.classic.pattern import best_shifts
 from models.engines.opencv import OpenCVEngine
@@ -197,6 +202,51 @@ def test_each_fill_by_its_name() -> None:
         assert {fill.name for fill in run(made.shown, strokes(made), engine).fills} == {name}
 
 
+def a_hole(side: int, text: bool = True) -> tuple[Image, Mask]:
+    """In clouds; with a line of text's box above it."""
+    size = side + 320
+    coarse = np.random.default_rng(4).integers(0, 256, (size // 40 + 2, size // 40 + 2, 3)).astype(np.uint8)
+    image = np.asarray(cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC), np.uint8)
+    mask = np.zeros((size, size), np.uint8)
+    mask[260 : 260 + side, 160 : 160 + side] = 255
+    if text:
+        mask[60:90, 100:300] = 255
+    return image, mask
+
+
+def test_a_named_fill_whose_work_has_no_bound_hands_over_and_says_so() -> None:
+    image, mask = a_hole(600)
+    started = time.process_time()
+    filled = run(image, mask, single("biharmonic"))
+    assert time.process_time() - started < 5
+    assert [fill.name for fill in filled.fills] == ["biharmonic", "navier-stokes"]
+    (note,) = filled.notes
+    assert "biharmonic" in note
+    assert "navier-stokes" in note
+    assert run(*a_hole(200), single("biharmonic")).notes == ()
+
+
+@pytest.mark.parametrize("name", [name for name in FILLS if name != "biharmonic"])
+def test_no_other_fill_takes_long_over_a_deep_hole(name: str) -> None:
+    image, mask = a_hole(800, text=False)
+    started = time.process_time()
+    filled = run(image, mask, single(name))
+    assert time.process_time() - started < 4
+    assert ([fill.name for fill in filled.fills], filled.notes) == ([name], ())
+
+
+@pytest.mark.parametrize("name", ["local-surface", "wide-surface"])
+def test_over_a_deep_hole_a_shrunk_copy_tells_as_much(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    image, mask = a_hole(300, text=False)
+    shrunk = run(image, mask, single(name)).image
+    monkeypatch.setattr(local_plane, "_WIDEST_PX", np.inf)
+    whole = run(image, mask, single(name)).image
+    assert not np.array_equal(shrunk, whole)
+    off = np.abs(shrunk.astype(int) - whole)[mask > 0]
+    assert off.mean() < 1
+    assert np.quantile(off, 0.98) < 4
+
+
 def test_every_group_is_a_unit() -> None:
     made = pair("flat", 8)
     shown = np.vstack([made.shown, made.shown])
@@ -212,3 +262,51 @@ def test_it_stops_between_groups() -> None:
     made = pair("flat", 8)
     with pytest.raises(WorkCancelled):
         ClassicEngine().run(made.shown, strokes(made), OPTIONS, lambda done, total: None, lambda: True)
+
+
+def lines_one_by_one(mask: NDArray[np.bool_]) -> list[set[tuple[int, int]]]:
+    """The pixels of each line, from the rule itself: every piece is compared with every other."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.dilate(mask.astype(np.uint8), np.ones((9, 9), np.uint8)))
+    line_of = list(range(len(stats) - 1))
+    for one, other in itertools.combinations(range(len(line_of)), 2):
+        (x, y, w, h, _), (x2, y2, w2, h2, _) = stats[one + 1].tolist(), stats[other + 1].tolist()
+        overlap, gap = min(y + h, y2 + h2) - max(y, y2), max(x, x2) - min(x + w, x2 + w2)
+        if overlap >= 0.5 * min(h, h2) and gap <= 0.7 * min(max(h, h2), 3 * min(h, h2)):
+            line_of = [line_of[one] if line == line_of[other] else line for line in line_of]
+    members = [np.argwhere(mask & np.isin(labels, [i + 1 for i, of in enumerate(line_of) if of == line]))
+               for line in dict.fromkeys(line_of)]  # fmt: skip
+    return [{(int(row), int(column)) for row, column in pixels} for pixels in members]
+
+
+@pytest.mark.parametrize("shape", [(300, 500), (500, 300), (40, 1500), (1500, 40)])
+def test_pieces_that_lie_beside_each_other_are_one_group(shape: tuple[int, int]) -> None:
+    joined = 0
+    for seed in range(12):
+        rng, mask = np.random.default_rng(seed), np.zeros(shape, bool)
+        for _ in range(40):
+            top, left = int(rng.integers(shape[0])), int(rng.integers(shape[1]))
+            mask[top : top + int(rng.integers(1, 30)), left : left + int(rng.integers(1, 30))] = True
+        expected = lines_one_by_one(mask)
+        found = list(Groups(mask))
+        assert [{(int(y) + g.window.top, int(x) + g.window.left) for y, x in np.argwhere(g.ours)} for g in found] == (
+            expected
+        )
+        joined += len(expected)
+    assert joined > 24
+
+
+def test_a_dotted_mask_is_grouped_in_little_work_and_can_be_left() -> None:
+    mask = np.zeros((3000, 4000), bool)
+    mask[::24, ::24] = True
+    asked: list[None] = []
+    assert len(Groups(mask, lambda: asked.append(None))) == 125 * 167
+    assert len(asked) < 2 * 167, "each dot is compared with those of its row and the next"
+    with pytest.raises(WorkCancelled):
+        ClassicEngine().run(np.zeros((*mask.shape, 3), np.uint8), mask * np.uint8(255), OPTIONS, ignore, lambda: True)
+
+
+def test_nothing_masked_is_no_group() -> None:
+    assert list(Groups(np.zeros((20, 30), bool))) == []
+
+
+def ignore(done: int, total: int) -> None: ...
