@@ -1,33 +1,76 @@
 """What IOPaint 1.6.0 can run, as names: nothing heavy is imported, so that settings are checked quickly."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class EraseModel:
-    """``module`` and ``class_name`` in ``iopaint.model``; ``files``: prefixes of the module's ``*_URL`` and ``*_MD5``
-    constants, the main file first.
+    """``module`` and ``class_name`` in ``iopaint.model``; ``files``: by prefix of the module's ``*_URL`` and ``*_MD5``
+    constants, what these are: below ``_RELEASES`` and in hexadecimal digits. The main file comes first.
     """
 
     module: str
     class_name: str
-    files: tuple[str, ...]
+    files: Mapping[str, tuple[str, str]]
+
+    def published(self, prefix: str) -> tuple[str, str]:
+        """The URL and the MD5 of a file, as IOPaint has them."""
+        path, md5 = self.files[prefix]
+        return _RELEASES + path, md5
 
 
+_RELEASES = "https://github.com/Sanster/models/releases/download/"
+
+# A copy, so that a replica of LaMa, and whoever only asks which files there are, need not import all of IOPaint, which
+# takes ten seconds and a quarter of a gigabyte.
 ERASE: dict[str, EraseModel] = {
-    "lama": EraseModel("lama", "LaMa", ("LAMA_MODEL",)),
-    "anime-lama": EraseModel("lama", "AnimeLaMa", ("ANIME_LAMA_MODEL",)),
-    "ldm": EraseModel("ldm", "LDM", ("LDM_ENCODE_MODEL", "LDM_DECODE_MODEL", "LDM_DIFFUSION_MODEL")),
+    "lama": EraseModel(
+        "lama", "LaMa", {"LAMA_MODEL": ("add_big_lama/big-lama.pt", "e3aa4aaa15225a33ec84f9f4bc47e500")}
+    ),
+    "anime-lama": EraseModel(
+        "lama",
+        "AnimeLaMa",
+        {"ANIME_LAMA_MODEL": ("AnimeMangaInpainting/anime-manga-big-lama.pt", "29f284f36a0a510bcacf39ecf4c4d54f")},
+    ),
+    "ldm": EraseModel(
+        "ldm",
+        "LDM",
+        {
+            "LDM_ENCODE_MODEL": ("add_ldm/cond_stage_model_encode.pt", "23239fc9081956a3e70de56472b3f296"),
+            "LDM_DECODE_MODEL": ("add_ldm/cond_stage_model_decode.pt", "fe419cd15a750d37a4733589d0d3585c"),
+            "LDM_DIFFUSION_MODEL": ("add_ldm/diffusion.pt", "b0afda12bf790c03aba2a7431f11d22d"),
+        },
+    ),
     "zits": EraseModel(
         "zits",
         "ZITS",
-        ("ZITS_INPAINT_MODEL", "ZITS_EDGE_LINE_MODEL", "ZITS_STRUCTURE_UPSAMPLE_MODEL", "ZITS_WIRE_FRAME_MODEL"),
+        {
+            "ZITS_INPAINT_MODEL": ("add_zits/zits-inpaint-0717.pt", "9978cc7157dc29699e42308d675b2154"),
+            "ZITS_EDGE_LINE_MODEL": ("add_zits/zits-edge-line-0717.pt", "55e31af21ba96bbf0c80603c76ea8c5f"),
+            "ZITS_STRUCTURE_UPSAMPLE_MODEL": (
+                "add_zits/zits-structure-upsample-0717.pt",
+                "3d88a07211bd41b2ec8cc0d999f29927",
+            ),
+            "ZITS_WIRE_FRAME_MODEL": ("add_zits/zits-wireframe-0717.pt", "a9727c63a8b48b65c905d351b21ce46b"),
+        },
     ),
-    "mat": EraseModel("mat", "MAT", ("MAT_MODEL",)),
-    "fcf": EraseModel("fcf", "FcF", ("FCF_MODEL",)),
-    "manga": EraseModel("manga", "Manga", ("MANGA_INPAINTOR_MODEL", "MANGA_LINE_MODEL")),
-    "migan": EraseModel("mi_gan", "MIGAN", ("MIGAN_MODEL",)),
+    "mat": EraseModel(
+        "mat", "MAT", {"MAT_MODEL": ("add_mat/Places_512_FullData_G.pth", "8ca927835fa3f5e21d65ffcb165377ed")}
+    ),
+    "fcf": EraseModel("fcf", "FcF", {"FCF_MODEL": ("add_fcf/places_512_G.pth", "3323152bc01bf1c56fd8aba74435a211")}),
+    "manga": EraseModel(
+        "manga",
+        "Manga",
+        {
+            "MANGA_INPAINTOR_MODEL": ("manga/manga_inpaintor.jit", "7d8b269c4613b6b3768af714610da86c"),
+            "MANGA_LINE_MODEL": ("manga/erika.jit", "0c926d5a4af8450b0d00bc5b9a095644"),
+        },
+    ),
+    "migan": EraseModel(
+        "mi_gan", "MIGAN", {"MIGAN_MODEL": ("migan/migan_traced.pt", "76eb3b1a71c400ee3290524f7a11b89c")}
+    ),
 }
 
 SEEDED = ("ldm", "mat")

@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 
 _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
-_COMPILED = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+_COMPILED = "ONEDNN_PRIMITIVE_CACHE_CAPACITY", "TORCH_CUDNN_V8_API_LRU_CACHE_LIMIT"
 _KEPT_COMPILED = 512
-"""A pass of LaMa needs some twenty for each size of window; 512 of them take about 50 MB."""
+"""A pass of LaMa needs some twenty for each size of window; oneDNN's 512 take about 50 MB."""
 
 
 def usable_cores() -> int:
@@ -45,14 +45,26 @@ def prepare_thread() -> None:
 
 
 def _keep_compiled() -> None:
-    """oneDNN compiles each operation for its sizes and keeps the latest. IOPaint tells it to keep one, which leaves
-    none for the next pass: a third of a millisecond for every operation of every layer.
+    """oneDNN compiles each operation for its sizes and keeps the latest, as cuDNN does its plans. IOPaint tells both to
+    keep one, which leaves none for the next pass: a third of a millisecond for every operation of every layer.
 
     The number is read at the first operation, so this one comes before anything imports IOPaint, or in spite of it.
     """
-    os.putenv(_COMPILED, str(_KEPT_COMPILED))
+    for variable in _COMPILED:
+        os.putenv(variable, str(_KEPT_COMPILED))
     if torch._C._has_mkldnn:
         torch.ones(1, 1, 8, 8).to_mkldnn()
+
+
+def has_avx512() -> bool:
+    return bool(torch.cpu.get_capabilities().get("avx512_f"))
+
+
+def fused_convolutions(dtype: torch.dtype) -> bool:
+    """Whether oneDNN is there and has such convolutions for this processor."""
+    if not torch._C._has_mkldnn:
+        return False
+    return dtype != torch.bfloat16 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def fast_bfloat16() -> bool:

@@ -8,7 +8,7 @@ from models.catalog import DIFFUSION, ERASE, is_diffusion
 from models.engine import InpaintEngine, Precision
 from models.engines.classic.names import FILLS
 from models.errors import ModelUnavailable, UnknownModel
-from models.weights import WeightsFile, WeightsStore
+from models.weights import WeightsFile, WeightsStore, weights_files
 
 CLASSIC = ("classic", *FILLS)
 WEIGHTLESS = ("cv2", "fake", *CLASSIC)
@@ -52,17 +52,10 @@ def is_known(name: str) -> bool:
 
 
 def needed_files(name: str, sources: Mapping[str, str] | None = None) -> tuple[WeightsFile, ...]:
-    """The weights files that a model needs; none for the weightless, and for diffusion models, which are folders.
-
-    Imports IOPaint's module of the model.
-    """
+    """The weights files that a model needs; none for the weightless, and for diffusion models, which are folders."""
     if name == AUTO:
         return needed_files(AUTO_NETWORK, sources)
-    if name not in WITH_WEIGHTS:
-        return ()
-    from models.engines.iopaint import files
-
-    return tuple(files(name, sources).values())
+    return tuple(weights_files(name, sources).values()) if name in WITH_WEIGHTS else ()
 
 
 def expected_bytes(name: str, config: EngineConfig) -> int:

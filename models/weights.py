@@ -8,7 +8,7 @@ import hashlib
 import logging
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -18,6 +18,7 @@ import pooch
 import requests
 from filelock import FileLock
 
+from models.catalog import ERASE
 from models.errors import ModelUnavailable
 
 log = logging.getLogger("ray.serve")
@@ -45,6 +46,19 @@ class WeightsFile:
     @property
     def name(self) -> str:
         return Path(urlsplit(self.url).path).name
+
+
+Sources = Mapping[str, str]
+"""IOPaint's ``*_URL`` and ``*_MD5`` variables that the operator has set."""
+
+
+def weights_files(name: str, sources: Sources | None = None) -> dict[str, WeightsFile]:
+    """The files of one of ``ERASE``, by the constant that holds the URL in IOPaint's module; the main one first."""
+    given, files = sources or {}, dict[str, WeightsFile]()
+    for prefix in ERASE[name].files:
+        url, md5 = ERASE[name].published(prefix)
+        files[f"{prefix}_URL"] = WeightsFile(given.get(f"{prefix}_URL") or url, given.get(f"{prefix}_MD5", md5))
+    return files
 
 
 class WeightsStore:

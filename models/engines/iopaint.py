@@ -6,23 +6,23 @@ The whole window goes through IOPaint's own padding and forward pass, so the pix
 
 import importlib
 import threading
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import numpy as np
 import torch
 
 from models.catalog import ERASE, LDM_SAMPLERS, SEEDED
 from models.engine import EngineInfo, Filling, Image, Mask, OnStep, ShouldStop
-from models.engines.placing import is_about_the_device, place
-from models.errors import ModelUnavailable, WorkCancelled
+from models.engines.placing import place
+from models.engines.torchscript import refuse, without_profiling
+from models.errors import WorkCancelled
 from models.job import DiffusionOptions
 from models.options import check, sampler_of
-from models.weights import BadWeights, WeightsFile, WeightsStore, sha256
+from models.weights import Sources, WeightsStore, sha256, weights_files
 from models.windows import WindowSizes
 
 _ONE_SIZE = ("fcf", "migan")
@@ -39,11 +39,6 @@ class IOPaintEngine:
     @property
     def info(self) -> EngineInfo:
         return self._info
-
-    @property
-    def model(self) -> Any:
-        """IOPaint's instance, for those that hold something against it."""
-        return self._model
 
     def with_note(self, note: str) -> Self:
         return type(self)(self._model, replace(self._info, notes=(*self._info.notes, note)))
@@ -107,25 +102,6 @@ class LdmEngine(IOPaintEngine):
         )
 
 
-Sources = Mapping[str, str]
-"""IOPaint's ``*_URL`` and ``*_MD5`` variables that the operator has set."""
-
-
-def files(name: str, sources: Sources | None = None) -> dict[str, WeightsFile]:
-    """The weights files of one of ``ERASE``, by the constant that holds the URL in IOPaint's module."""
-    erase = ERASE[name]
-    module = importlib.import_module(f"iopaint.model.{erase.module}")
-
-    def value(constant: str) -> str:
-        return (sources or {}).get(constant) or str(getattr(module, constant))
-
-    return {f"{p}_URL": WeightsFile(value(f"{p}_URL"), value(f"{p}_MD5")) for p in erase.files}
-
-
-def main_file(name: str, sources: Sources | None = None) -> WeightsFile:
-    return next(iter(files(name, sources).values()))
-
-
 def load(name: str, device: str, store: WeightsStore, sources: Sources | None = None) -> IOPaintEngine:
     """One of ``ERASE``. Raises ``ModelUnavailable`` when a file cannot be had or does not load."""
     return store.replacing_bad_files(name, lambda: _load(name, device, store, sources))
@@ -134,10 +110,8 @@ def load(name: str, device: str, store: WeightsStore, sources: Sources | None = 
 def _load(name: str, device: str, store: WeightsStore, sources: Sources | None) -> IOPaintEngine:
     module = importlib.import_module(f"iopaint.model.{ERASE[name].module}")
     helper = importlib.import_module("iopaint.helper")
-    # As iopaint/api.py does: the profiling executor makes the second run of every new shape slow.
-    torch._C._jit_set_profiling_executor(False)
-    torch._C._jit_set_profiling_mode(False)
-    paths = {constant: store.ensure(name, file) for constant, file in files(name, sources).items()}
+    without_profiling()
+    paths = {constant: store.ensure(name, file) for constant, file in weights_files(name, sources).items()}
     # Decided here, because two of IOPaint's classes forget it: their weights and their inputs would part.
     where = place(name, device)
 
@@ -167,10 +141,8 @@ _LOADING = threading.Lock()
 """Held while IOPaint's modules are patched."""
 
 
-def _raise_bad_file(name: str, model_path: str, model_md5: str, error: Exception) -> None:
-    if is_about_the_device(error):
-        raise ModelUnavailable(f"{name} does not fit on its device: {str(error).splitlines()[0]}") from error
-    raise BadWeights(Path(model_path)) from error
+def _raise_bad_file(name: str, model_path: str, model_md5: str, error: Exception) -> NoReturn:
+    refuse(name, Path(model_path), error)
 
 
 def _patch(patches: ExitStack, module: Any, name: str, value: object) -> None:

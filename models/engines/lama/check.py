@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from models.engines.lama.decoder import areas_of
 from models.engines.lama.generator import Generator
 
 _HEIGHT_PX, _WIDTH_PX = 136, 120
@@ -18,7 +19,8 @@ Reference = Callable[[Tensor, Tensor], Tensor]
 
 def fill(generator: Generator, image: Tensor, mask: Tensor) -> Tensor:
     """What the exported module does around its generator. ``(N, 3, H, W)`` and ``(N, 1, H, W)``, float32 in 0..1."""
-    return torch.where(mask > 0, generator(torch.cat([image * (1 - mask), mask], dim=1)).to(image.device), image)
+    filled = generator(torch.cat([image * (1 - mask), mask], dim=1), areas_of(mask))
+    return torch.where(mask > 0, filled.to(image.device), image)
 
 
 def disagreement(generator: Generator, reference: Reference, device: torch.device) -> str:

@@ -16,8 +16,10 @@ from models.engines.lama.check import disagreement, fill
 from models.engines.lama.generator import Generator
 from models.engines.lama.layers import Kind
 from models.engines.lama.parameters import NotLama, State, generator_state, is_checkpoint, read_checkpoint
+from models.engines.placing import place
+from models.engines.torchscript import read_script
 from models.job import DiffusionOptions
-from models.weights import BadWeights, WeightsStore, sha256
+from models.weights import BadWeights, Sources, WeightsStore, sha256, weights_files
 from models.windows import WindowSizes
 
 log = logging.getLogger("ray.serve")
@@ -87,27 +89,34 @@ class LamaEngine:
 
 def load(
     name: str, device: str, store: WeightsStore, threads: int = 0, precision: Precision = "auto",
-    sources: iopaint.Sources | None = None,
+    sources: Sources | None = None,
 ) -> InpaintEngine:  # fmt: skip
     """Raises ``ModelUnavailable`` when the file cannot be had or is no LaMa at all."""
     used = cpu.prepare(threads)
+    file = next(iter(weights_files(name, sources).values()))
 
-    def checkpoint() -> InpaintEngine | None:
-        path = store.ensure(name, iopaint.main_file(name, sources))
-        return _load_checkpoint(name, device, path, precision) if is_checkpoint(path) else None
+    def own() -> LamaEngine | str:
+        path = store.ensure(name, file)
+        found = _load_checkpoint if is_checkpoint(path) else _load_script
+        return found(name, device, path, precision)
 
-    if (engine := store.replacing_bad_files(name, checkpoint)) is not None:
-        return engine
-    theirs = iopaint.load(name, device, store, sources)
-    script = theirs.model.model
-    where = torch.device(theirs.info.device)
-    generator, why = build(script.state_dict(), where, precision, script)
-    if generator is None:
-        note = f"{name} runs as its TorchScript file, several times slower than our own generator: {why}."
+    engine = store.replacing_bad_files(name, own)
+    if isinstance(engine, str):
+        note = f"{name} runs as its TorchScript file, several times slower than our own generator: {engine}."
         log.warning(note)
-        return theirs.with_note(note)
-    log.info("own generator in use", extra={"model": name, "dtype": str(generator.kind.dtype), "threads": used})
-    return LamaEngine(generator, theirs.info)
+        return iopaint.load(name, device, store, sources).with_note(note)
+    log.info("own generator in use", extra={"model": name, "dtype": engine.info.precision, "threads": used})
+    return engine
+
+
+def _told(info: EngineInfo, generator: Generator, asked: Precision) -> EngineInfo:
+    """With a note where it is not the precision that was asked for."""
+    if asked != "bfloat16" or generator.kind.dtype == torch.bfloat16:
+        return info
+    why = "bfloat16 is too far off with this file"
+    if generator.kind.device.type == "cpu" and not cpu.fused_convolutions(torch.bfloat16):
+        why = "this processor has no convolutions in bfloat16, and would take a hundred times as long"
+    return replace(info, notes=(*info.notes, f"{info.name} runs in float32, not as IOPAINT_PRECISION says: {why}."))
 
 
 def build(
@@ -130,7 +139,17 @@ def build(
     return None, why
 
 
-def _load_checkpoint(name: str, device: str, path: Path, precision: Precision) -> InpaintEngine:
+def _load_script(name: str, device: str, path: Path, precision: Precision) -> LamaEngine | str:
+    """Or why our own generator does not do what this file does."""
+    where = place(name, device)
+    script = read_script(name, path, torch.device(where.device))
+    generator, why = build(script.state_dict(), torch.device(where.device), precision, script)
+    if generator is None:
+        return why
+    return LamaEngine(generator, _told(EngineInfo(name, where.device, sha256(path), where.notes), generator, precision))
+
+
+def _load_checkpoint(name: str, device: str, path: Path, precision: Precision) -> LamaEngine:
     """A checkpoint has no module to compare with: bfloat16 is held against float32, whose parity tests show."""
     where = torch.device("cpu" if device == "mps" else device)
     try:
@@ -140,7 +159,8 @@ def _load_checkpoint(name: str, device: str, path: Path, precision: Precision) -
             generator, why = build(state, where, precision, lambda image, mask: fill(exact, image, mask.float()))
     except (NotLama, KeyError, RuntimeError) as error:
         raise BadWeights(path) from error
-    return LamaEngine(generator or exact, EngineInfo(name, str(where), sha256(path), (why,) if why else ()))
+    info = EngineInfo(name, str(where), sha256(path), (why,) if why else ())
+    return LamaEngine(generator or exact, _told(info, generator or exact, precision))
 
 
 def _kinds(device: torch.device, precision: Precision) -> list[Kind]:
@@ -151,10 +171,11 @@ def _kinds(device: torch.device, precision: Precision) -> list[Kind]:
 
 def _dtypes(device: torch.device, precision: Precision) -> tuple[torch.dtype, ...]:
     """The fastest first; float32 always remains."""
-    if precision == "auto":
-        fast = cpu.fast_bfloat16() if device.type == "cpu" else device.type == "cuda"
-        precision = "bfloat16" if fast else "float32"
-    return (torch.float32,) if precision == "float32" else (torch.bfloat16, torch.float32)
+    if device.type == "cpu":
+        able = cpu.fast_bfloat16() if precision == "auto" else cpu.fused_convolutions(torch.bfloat16)
+    else:
+        able = precision == "bfloat16" or device.type == "cuda"
+    return (torch.float32,) if precision == "float32" or not able else (torch.bfloat16, torch.float32)
 
 
 def _padding(size: int) -> tuple[int, int]:

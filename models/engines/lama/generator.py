@@ -1,9 +1,12 @@
-"""The generator: a stem, downsamplings, residual blocks of Fourier convolutions, upsamplings."""
+"""The generator: a stem, downsamplings, residual blocks of Fourier convolutions, and the way back."""
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from models.engines.lama.layers import Convolution, Kind, UpConvolution, batch_norm, last_convolution, reflect
+from models.engines.lama.decoder import Area, Decoder
+from models.engines.lama.layers import Convolution, Kind, batch_norm, reflect
 from models.engines.lama.parameters import State, layout
 from models.engines.lama.paths import PathWeights, local_paths
 from models.engines.lama.winograd import Scratch
@@ -82,10 +85,10 @@ class Generator:
             (FourierConvolution(state, f"{index}.conv1", kind), FourierConvolution(state, f"{index}.conv2", kind))
             for index in place.blocks
         ]
-        self._ups = [UpConvolution(state, index, kind) for index in place.ups]
-        self._last = last_convolution(state[f"{place.last}.weight"], state[f"{place.last}.bias"], kind)
+        self._decoder = Decoder(state, place, kind)
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, areas: Sequence[Area] | None = None) -> Tensor:
+        """``areas``: where the result will be used (``decoder.areas_of``); None is everywhere."""
         x = x.to(self.kind.device, self.kind.dtype, memory_format=torch.channels_last)
         x = self._stem(reflect(x, 3))
         for down in self._downs:
@@ -96,10 +99,7 @@ class Generator:
         for first, second in self._blocks:
             local_out, wide_out = second(*first(local, wide, scratch), scratch)
             local, wide = local_out.add_(local), wide_out.add_(wide)
-        x = torch.cat([local, wide], dim=1)
-        for up in self._ups:
-            x = up(x)
-        return self._last(reflect(x, 3)).float().sigmoid_()
+        return self._decoder(local, wide, areas)
 
     def _plain_down(
         self, state: State, index: int, stride: int, path: str = "convl2l", norm: str = "bn_l"

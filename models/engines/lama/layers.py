@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models import cpu
 from models.engines.lama.parameters import State
 
 _BATCH_NORM_EPS = 1e-5
@@ -28,8 +29,9 @@ class Kind:
 
     @property
     def fused(self) -> bool:
-        """oneDNN's convolutions take packed weights, and add and clamp on the way out."""
-        return self.device.type == "cpu" and bool(torch._C._has_mkldnn)
+        """oneDNN's convolutions take packed weights, and add and clamp on the way out. Not each processor's know
+        bfloat16."""
+        return self.device.type == "cpu" and cpu.fused_convolutions(self.dtype)
 
 
 def batch_norm(state: State, name: str) -> Scale:
@@ -48,8 +50,9 @@ class Convolution:
         self._weight: Any = weight.to(kind.device, kind.dtype).contiguous(memory_format=torch.channels_last)
         self._bias = None if bias is None else bias.to(kind.device, kind.dtype)
         # Those of 1 want another packing at almost every size, and the wrong one is packed anew in every pass by code
-        # that is many times slower than the convolution; plain weights are packed by fast code.
-        if self._fused and weight.shape[-1] > 1:
+        # that is many times slower than the convolution; plain weights are packed by fast code. So it is with all of
+        # them where vectors are shorter than AVX-512's.
+        if self._fused and weight.shape[-1] > 1 and cpu.has_avx512():
             self._weight = torch.ops.mkldnn._reorder_convolution_weight(
                 self._weight, [0, 0], self._stride, [1, 1], 1, [1, weight.shape[1], *_TYPICAL_SIZE]
             )

@@ -66,7 +66,9 @@ class WinogradPaths:
         both = _side_by_side(local, wide, rows, columns, scratch)
         channels = both.shape[-1]
         near, far = (both.new_empty(batch, rows, OUT_PX, columns, OUT_PX, n) for n in (narrow, channels - narrow))
-        step = max(1, _BAND_BYTES // (POINTS * columns * channels * both.element_size()))
+        row_bytes = POINTS * columns * channels * both.element_size()
+        # Even ones: a narrow last band would read all filters for a few tiles.
+        step = -(-rows // max(1, round(rows * row_bytes / _BAND_BYTES)))
         for picture in range(batch):
             for top in range(0, rows, step):
                 tiles = (min(step, rows - top), columns)

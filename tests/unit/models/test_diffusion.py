@@ -1,5 +1,6 @@
 """Stable Diffusion engines without a service: steps, stopping, and that no request depends on the one before."""
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,10 @@ def test_the_names_are_iopaints() -> None:
     assert {sampler.value for sampler in SDSampler} == set(SAMPLERS)
     assert set(ERASE) == {name for name, model in models.items() if model.is_erase_model} - {"cv2"}
     assert len(WEIGHTS_VARIABLES) == 2 * 14
+    for model in ERASE.values():
+        module = importlib.import_module(f"iopaint.model.{model.module}")
+        for prefix in model.files:
+            assert model.published(prefix) == (getattr(module, f"{prefix}_URL"), getattr(module, f"{prefix}_MD5"))
 
 
 @pytest.mark.parametrize("name", ["a/../b", "/etc/passwd", "../up", "a/b/c", "a/", "lamma"])

@@ -19,7 +19,8 @@ from models.errors import ModelUnavailable, UnknownModel, WorkCancelled
 from models.geometry import Rect
 from models.job import DiffusionOptions, InpaintJob
 from models.masks import regions_to_mask
-from models.pipeline import ProgressEvent, process
+from models.pipeline import process
+from models.progress import ProgressEvent
 from models.registry import EngineConfig, known_models, load_engine
 from models.weights import WeightsFile, WeightsStore
 from tests.support.erase_models import save_ldm

@@ -1,5 +1,8 @@
 """Our generator against the plain architecture in the real file format, under whatever names an exporter chose."""
 
+import itertools
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +11,10 @@ import torch
 from iopaint.model import lama as iopaint_lama
 from iopaint.schema import HDStrategy, InpaintRequest
 
+from models import cpu
 from models.engines.lama import paths, winograd
 from models.engines.lama.check import disagreement
+from models.engines.lama.decoder import areas_of
 from models.engines.lama.engine import LamaEngine, _kinds, build
 from models.engines.lama.generator import Generator
 from models.engines.lama.layers import Kind, reflect
@@ -22,6 +27,7 @@ from models.registry import EngineConfig, load_engine
 from tests.support import lama
 from tests.support.pictures import photo
 
+ROOT = Path(__file__).parents[3]
 CPU = torch.device("cpu")
 NOWHERE = {"LAMA_MODEL_URL": "http://127.0.0.1:9/big-lama.pt"}
 SMALL = {"base": 16, "blocks": 3}
@@ -44,9 +50,8 @@ def test_any_prefix_is_stripped(tmp_path: Path, prefix: str) -> None:
 
 def test_the_published_size_agrees_in_both_precisions() -> None:
     exported = lama.wrapped("generator.model")
-    kinds = _kinds(CPU, "bfloat16")
-    assert len(kinds) == 4
-    for kind in kinds:
+    for dtype, fast in itertools.product((torch.bfloat16, torch.float32), (True, False)):
+        kind = Kind(CPU, dtype, fast)
         with torch.inference_mode():
             generator = Generator(generator_state(exported.state_dict()), kind)
             assert disagreement(generator, exported, CPU) == "", kind
@@ -91,6 +96,39 @@ def test_where_they_do_not_the_plain_convolutions_are_used(monkeypatch: pytest.M
     generator, why = build(exported.state_dict(), CPU, "float32", exported)
     assert generator is not None, why
     assert not generator.kind.winograd
+
+
+@pytest.mark.parametrize(
+    ("size", "holes", "parts"),
+    [
+        ((256, 320), [(0, 8, 0, 8), (248, 256, 312, 320)], 2),  # corners
+        ((256, 320), [(100, 107, 40, 250), (170, 177, 40, 250)], 2),  # two lines
+        ((256, 320), [(127, 128, 159, 160)], 1),  # one pixel, the last of its cell
+        ((64, 512), [(8, 40, 17, 25), (30, 31, 70, 71), (31, 64, 400, 401)], 2),  # the first two depend on one another
+        ((256, 320), [(0, 256, 0, 4), (0, 4, 0, 320)], 1),  # all but everything
+        ((640, 640), [(y, y + 1, x, x + 1) for y in range(0, 640, 80) for x in range(0, 640, 80)], 1),  # too many
+        ((64, 64), [], 0),
+    ],
+)
+@pytest.mark.parametrize("winograd", [False, True])
+def test_only_what_the_holes_need_is_decoded(
+    size: tuple[int, int], holes: list[tuple[int, int, int, int]], parts: int, winograd: bool
+) -> None:
+    """Each picture of a batch has one half of the holes; in them, the pixels are those of a whole pass."""
+    mask = torch.zeros(2, 1, *size)
+    for index, (top, bottom, left, right) in enumerate(holes):
+        mask[index % 2, :, top:bottom, left:right] = 1
+    areas = areas_of(mask)
+    assert len(areas) == parts
+    state = generator_state(lama.wrapped("model", **SMALL).state_dict())
+    x = torch.rand(2, 4, *size, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        generator = Generator(state, Kind(CPU, torch.float32, winograd))
+        whole, part = generator(x), generator(x, areas)
+    inside = mask.expand_as(whole) > 0
+    torch.testing.assert_close(part[inside], whole[inside], atol=1e-6, rtol=0)
+    if parts > 1:
+        assert (part == 0).float().mean() > 0.4
 
 
 @pytest.mark.parametrize("width", [1, 3])
@@ -141,6 +179,29 @@ def test_both_names_load_fast(tmp_path: Path) -> None:
     assert [engine.info.notes for engine in engines] == [(), ()]
     first, second = (fill(engine) for engine in engines)
     assert not np.array_equal(first, second)
+
+
+def test_a_processor_without_bfloat16_runs_in_float32_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It can, a hundred times as slowly."""
+    monkeypatch.setattr(cpu, "fused_convolutions", lambda dtype: dtype == torch.float32)
+    lama.save(tmp_path / "big-lama.pt", "generator.model", **SMALL)
+    info = load_engine("lama", EngineConfig("cpu", str(tmp_path), precision="bfloat16")).info
+    assert info.precision == "float32"
+    assert ["IOPAINT_PRECISION" in note for note in info.notes] == [True]
+
+
+def test_a_replica_of_lama_does_not_import_iopaint(tmp_path: Path) -> None:
+    """It would be seconds longer in coming, and a quarter of a gigabyte larger."""
+    lama.save(tmp_path / "big-lama.pt", "generator.model", **SMALL)
+    code = (
+        "import sys\nfrom models.registry import *\n"
+        f"print(load_engine('lama', EngineConfig('cpu', {str(tmp_path)!r})).info.notes, needed_files('zits') != (),"
+        " 'iopaint' in sys.modules)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout
+    assert said.split() == ["()", "True", "False"]
 
 
 @pytest.mark.parametrize("training", [False, True])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.fetch import main
+from ingress.fetch import main
 from models.hub import PipelineStore, baked_pipelines
 from tests.support.hub_server import serving
 from tests.support.lama import save
@@ -18,7 +18,7 @@ from tests.support.pipelines import save_sd
 
 UNET, UNET_FP16 = (f"unet/diffusion_pytorch_model{variant}.safetensors" for variant in ("", ".fp16"))
 THRICE = """
-from models.fetch import main
+from ingress.fetch import main
 print("returned", [main(["--bake", "lama", *more]) for more in ([], ["some/painter"], ["some/painter"])])
 """
 
@@ -62,7 +62,7 @@ def test_what_cannot_be_had_fails_the_build_in_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setattr("iopaint.model.lama.LAMA_MODEL_URL", "http://127.0.0.1:9/big-lama.pt")
+    monkeypatch.setenv("LAMA_MODEL_URL", "http://127.0.0.1:9/big-lama.pt")
     assert main(["--bake", "auto"]) == 1
     assert "lama: the weights of lama could not be downloaded from 127.0.0.1" in capsys.readouterr().err
     with pytest.raises(SystemExit):

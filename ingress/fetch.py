@@ -5,6 +5,7 @@ import logging
 import sys
 from pathlib import Path
 
+from ingress.settings import weights_sources
 from models.catalog import is_diffusion
 from models.errors import TextRemovalError
 from models.hub import baked_pipelines
@@ -18,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     for name in given.models:
         try:
-            engine = load_engine(name, EngineConfig("cpu", str(_folder(name, given) or "") or None))
+            engine = load_engine(name, _config(_folder(name, given)))
         except TextRemovalError as error:
             print(f"{name}: {error.message}", file=sys.stderr)
             return 1
@@ -27,6 +28,10 @@ def main(arguments: list[str] | None = None) -> int:
     if given.bake:
         _hand_over(iopaint_cache(), baked_pipelines())
     return 0
+
+
+def _config(folder: Path | None) -> EngineConfig:
+    return EngineConfig("cpu", str(folder) if folder else None, sources=weights_sources())
 
 
 def _parsed(arguments: list[str] | None) -> argparse.Namespace:
