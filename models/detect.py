@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.engine import Image, Mask, ShouldStop
-from models.geometry import Box, Point, Polygon
+from models.engine import Checkpoint, Image, ShouldStop, unstopped
+from models.geometry import Box, Point, Polygon, Region
 from models.job import FindText
-from models.masks import regions_to_mask
+from models.masks import polygon_cover, region_boxes, touched_of
 
 _GROW = 0.03
 """Of a line's height: what sticks out of a detector's outline. More (it was a tenth) hides no more ink, but reaches the
@@ -80,20 +80,21 @@ def rounded(outline: NDArray[np.float64]) -> tuple[Point, ...]:
     return tuple((round(float(x), 1), round(float(y), 1)) for x, y in outline)
 
 
-def wanted(lines: Sequence[TextLine], find: FindText, width: int, height: int) -> list[TextLine]:
+def wanted(
+    lines: Sequence[TextLine], find: FindText, width: int, height: int, checkpoint: Checkpoint = unstopped
+) -> list[TextLine]:
     """The lines that the filter lets through, in their order.
 
     With ``include`` at least half of a line lies in those areas; none that is removed touches ``exclude``, not even
     when it is grown.
     """
+    picture = Box(0, 0, width, height)
+    for name, areas in (("include", find.include), ("exclude", find.exclude)):
+        region_boxes(areas, width, height, name)
     kept = [line for line in lines if line.score >= find.min_score and line.height_px >= find.min_height_px]
     if find.include:
-        area = regions_to_mask(find.include, width, height, "include")
-        kept = [line for line in kept if _share(Polygon(line.points), area) >= 0.5]
-    if find.exclude:
-        area = regions_to_mask(find.exclude, width, height, "exclude")
-        kept = [line for line in kept if _share(line.region(), area) == 0]
-    return kept
+        kept = [line for line in kept if _share(Polygon(line.points), find.include, picture, checkpoint) >= 0.5]
+    return [line for line in kept if _share(line.region(), find.exclude, picture, checkpoint) == 0]
 
 
 def in_reading_order(lines: Sequence[TextLine]) -> list[TextLine]:
@@ -110,16 +111,10 @@ def in_reading_order(lines: Sequence[TextLine]) -> list[TextLine]:
     return [line for row in rows for line in sorted(row, key=lambda line: (min(line.points), line.points))]
 
 
-def _share(polygon: Polygon, area: Mask) -> float:
-    """How much of the polygon's pixels (within the picture) are set in ``area``."""
-    height, width = area.shape
-    box = polygon.cover().clip(width, height)
-    if not box.area:
+def _share(polygon: Polygon, areas: Sequence[Region], picture: Box, checkpoint: Checkpoint) -> float:
+    """How much of the polygon's pixels (within the picture) lie in the areas, of which no more is drawn."""
+    box = polygon.cover().clip(picture.width, picture.height)
+    if not (box.area and areas):
         return 0.0
-    moved = Polygon(tuple((x - box.left, y - box.top) for x, y in polygon.points))
-    inside = regions_to_mask([moved], box.width, box.height) > 0
-    return float(np.mean(_cut(area, box)[inside] > 0)) if inside.any() else 0.0
-
-
-def _cut(area: Mask, box: Box) -> Mask:
-    return area[box.top : box.bottom, box.left : box.right]
+    inside = polygon_cover(polygon, box)
+    return float(np.mean(touched_of(box, areas, checkpoint)[inside])) if inside.any() else 0.0

@@ -18,8 +18,14 @@ OnStep = Callable[[int, int], None]
 """``on_step(done, total)``: called after each unit of work, ``done`` rising to ``total``."""
 ShouldStop = Callable[[], bool]
 """Asked between units; True ends the work with ``WorkCancelled``."""
+Checkpoint = Callable[[], None]
+"""Called between two units of work; raises ``WorkCancelled`` where it shall end."""
 Precision = Literal["auto", "float32", "bfloat16"]
 """Of LaMa's convolutions; auto: bfloat16 where the hardware is fast at it."""
+
+
+def unstopped() -> None:
+    """A ``Checkpoint`` of work that nobody ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,8 @@ class EngineInfo:
     """Whether the seed decides the pixels."""
     sizes: WindowSizes = field(default_factory=WindowSizes)
     """Of the windows that it takes as they are."""
+    network: str | None = None
+    """Whose passes it makes, where they are another's: they need that one's memory."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,13 @@
 
 import ctypes
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+from models.codec import ImageHeader
+from models.geometry import Box, Polygon, Region
+from models.job import HDStrategy, InpaintJob, MaskMode
 
 _CGROUP = Path("/sys/fs/cgroup")
 _MAX_DEPTH = 12
@@ -12,7 +16,21 @@ _MAX_DEPTH = 12
 
 JOB_BYTES_PER_PX = 32
 """Of an image while a job has it: decoded, converted, filled and encoded, with the copies in between. An estimate
-that errs on the large side."""
+that errs on the large side, as all of these do (``tests/unit/models/test_job_memory.py``)."""
+_ALPHA_BYTES_PER_PX, _DEEP_BYTES_PER_CHANNEL = 24, 8
+"""More of one that may be transparent in places, and of each channel of 16 bits."""
+_RESIZE_BYTES_PER_PX, _LOSSLESS_WEBP_BYTES_PER_PX = 24, 20
+
+_REGION_BYTES_PER_PX = 8
+"""Of each region while a job has it: what it covers, how likely each pixel is a stroke, what is found, and what is
+replaced; and a copy in between.
+"""
+_SEARCH_BYTES_PER_PX, _SEARCHED_AROUND_PX = 76, 28
+"""Of the largest region and its surroundings while its strokes are looked for: one region after the other."""
+_GRID_BYTES = 16_000_000
+"""While it is looked whether the picture was a JPEG, in so many pixels at most."""
+_NETWORK_BYTES_PER_PX, _NETWORK_MOST_PX = 180, 640**2
+"""Of that region, in tiles that are no larger, while the network looks for strokes."""
 
 _WORKING_BYTES_PER_PX = {
     "lama": 1400, "anime-lama": 1400, "auto": 1400, "ldm": 2600, "zits": 3200, "mat": 4900, "fcf": 3500, "manga": 2400,
@@ -21,6 +39,9 @@ _WORKING_BYTES_PER_PX = {
 """Of one pass over a window beside the weights: the most that ``scripts/benchmark passes`` saw. Of ldm, zits, manga and
 migan, of which no class is published, upper estimates of what their widest layers hold.
 """
+_SOLVING = frozenset({"auto", "classic", "biharmonic"})
+_SOLVER_BYTES_PER_PX, _MOST_SOLVED_PX = 4000, 215_000
+"""Of a hole by ``biharmonic``, on which they may settle; larger ones are left to other fills for the time they take."""
 _DIFFUSION_BYTES_PER_PX = 4500
 _WEIGHTLESS_BYTES_PER_PX = 200
 
@@ -30,6 +51,41 @@ def working_bytes(model: str, pixels: int) -> int:
     if "/" in model:
         return pixels * _DIFFUSION_BYTES_PER_PX
     return pixels * _WORKING_BYTES_PER_PX.get(model, _WEIGHTLESS_BYTES_PER_PX)
+
+
+def solver_bytes(model: str, masked: int) -> int:
+    """What the weightless fills of an engine need for a window with so many masked pixels."""
+    return _SOLVER_BYTES_PER_PX * min(masked, _MOST_SOLVED_PX) if model in _SOLVING else 0
+
+
+def picture_bytes(job: InpaintJob, header: ImageHeader) -> int:
+    """What a job needs for its image, by what the header tells of it. Its regions are counted apart."""
+    per_px = JOB_BYTES_PER_PX
+    if header.channels in (2, 4):
+        per_px += _ALPHA_BYTES_PER_PX
+    if header.bits == 16:
+        per_px += _DEEP_BYTES_PER_CHANNEL * header.channels
+    if job.hd.strategy is HDStrategy.RESIZE:
+        per_px += _RESIZE_BYTES_PER_PX
+    if job.output.format == "webp" and job.output.quality == 100:
+        per_px += _LOSSLESS_WEBP_BYTES_PER_PX
+    return header.width * header.height * per_px
+
+
+def regions_bytes(job: InpaintJob, width: int, height: int) -> int:
+    """What a job's regions need beside the image of that size. Rectangles that are replaced whole need nothing."""
+    regions: Sequence[Region] = job.regions or ()
+    searched = job.masking.mode is not MaskMode.BOX
+    if not searched:
+        regions = [region for region in regions if isinstance(region, Polygon)]
+    covers = [region.cover().clip(width, height) for region in regions]
+    held = _REGION_BYTES_PER_PX * sum(cover.area for cover in covers)
+    return held + (max((_search_bytes(cover, width, height) for cover in covers), default=0) if searched else 0)
+
+
+def _search_bytes(cover: Box, width: int, height: int) -> int:
+    around = cover.grown(_SEARCHED_AROUND_PX).clip(width, height).area
+    return _GRID_BYTES + _SEARCH_BYTES_PER_PX * around + _NETWORK_BYTES_PER_PX * min(around, _NETWORK_MOST_PX)
 
 
 def limit_bytes() -> int:

@@ -1,11 +1,12 @@
 """One job from bytes to bytes: decode, mask, plan, run, blend, encode. Reports units as they end; stops when told."""
 
+import bisect
 import functools
 import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -13,28 +14,15 @@ import numpy as np
 from models import blending, codec
 from models.costs import costs_of
 from models.crops import plan
-from models.engine import Filling, GroupingEngine, Image, InpaintEngine, Mask, ShouldStop
+from models.engine import Checkpoint, Filling, GroupingEngine, Image, InpaintEngine, Mask, ShouldStop
 from models.errors import WorkCancelled
-from models.geometry import Box
+from models.geometry import Box, strips
 from models.job import DiffusionOptions, FillReport, InpaintJob, JobResult, JobStats
-from models.masks import region_covers, regions_to_mask
-from models.regions import RegionMasks
+from models.masks import region_covers, touched_of
+from models.progress import OnProgress, ProgressEvent, UnitMeter
+from models.regions import Bools, RegionMasks
+from models.transparency import Transparency
 from models.windows import Plan, Window
-
-
-@dataclass(frozen=True, slots=True)
-class ProgressEvent:
-    """``stage``: preparing, masking, inpainting or finalizing. Units are those of the stage."""
-
-    stage: str
-    units_done: int
-    units_total: int
-    regions_done: int = 0
-    regions_total: int = 0
-    """Told once, by ``masking``."""
-
-
-OnProgress = Callable[[ProgressEvent], None]
 
 
 def process(
@@ -52,32 +40,32 @@ def process(
 
     Raises any of ``models.errors``; ``WorkCancelled`` within one unit after ``should_stop`` turned true.
     """
-    clock = _Clock()
-    job = _seeded(job, image)
+    clock, meter, job = _Clock(), UnitMeter(on_progress), _seeded(job, image)
     with clock.stage("decode"):
         decoded = codec.decode(image, max_pixels=max_pixels)
     _checkpoint(should_stop)
     on_progress(ProgressEvent("preparing", 1, 1))
-    height, width = decoded.rgb.shape[:2]
+    (height, width), blocks = decoded.rgb.shape[:2], decoded.colour_blocks
     with clock.stage("mask"):
-        covers = region_covers(job.regions, width, height) if job.regions is not None else []
-        masks = RegionMasks(decoded.rgb, covers, job.masking, decoded.colour_blocks)
-        array, boxes = masks.mask(), masks.boxes
-        image_to_fill = masks.unstained(_kept(job, width, height))
+        checkpoint = functools.partial(_checkpoint, should_stop)
+        covers = region_covers(job.regions, width, height, checkpoint) if job.regions is not None else []
+        layers = Transparency(decoded, covers, checkpoint)
+        masks = RegionMasks(layers.shown(decoded.rgb), covers, job.masking, blocks, meter.found, checkpoint)
+        array, hole, boxes = masks.mask(), masks.hole(), masks.boxes
         if job.regions is None:
-            array = codec.decode_mask(mask or b"", width=width, height=height, max_pixels=max_pixels)
-        planned = plan(array, job.hd, max_window_px, costs_of(engine.info))
+            array = hole = codec.decode_mask(mask or b"", width=width, height=height, max_pixels=max_pixels)
+        known = layers.known(masks.unstained(_kept(job, width, height, checkpoint)), hole)
+        planned = plan(hole, job.hd, max_window_px, costs_of(engine.info))
     _checkpoint(should_stop)
-    on_progress(ProgressEvent("masking", 1, 1, regions_total=len(boxes)))
-    meter = UnitMeter(on_progress)
+    meter.found(len(boxes) + 1, len(boxes))
     with clock.stage("inpaint"):
-        filled = inpaint_array(image_to_fill, array, planned, boxes, job.diffusion, engine, meter, should_stop)
-        filled, array = _until_erased(filled, array, masks, job, max_window_px, engine, meter, should_stop)
-        picture = masks.finished(filled.image)
+        filled = inpaint_array(known, hole, planned, boxes, job.diffusion, engine, meter, should_stop)
+        filled, array = _until_erased(filled, array, masks, layers, job, max_window_px, engine, meter, should_stop)
+        picture, source = layers.finished(filled.image, array, masks.finished)
     _checkpoint(should_stop)
     with clock.stage("encode"):
-        data, media_type, notes = _encoded(picture, decoded, job, masks.marked(array))
-    on_progress(ProgressEvent("finalizing", 1, 1, len(boxes)))
+        data, media_type, notes = _encoded(picture, source, decoded, job, masks.marked(array))
+    meter.end(len(boxes))
     return JobResult(
         data,
         JobStats(
@@ -92,7 +80,7 @@ def process(
             notes=tuple(dict.fromkeys(decoded.notes + planned.notes + engine.info.notes + filled.notes + notes)),
             stage_times_s=clock.times_s,
             fills=filled.fills,
-            regions=masks.reports(engine.info.name, filled.fills),
+            regions=masks.reports(engine.info.name),
             seed=job.diffusion.seed if engine.info.seeded else None,
         ),
     )
@@ -105,65 +93,42 @@ def _seeded(job: InpaintJob, image: bytes) -> InpaintJob:
     return replace(job, diffusion=replace(job.diffusion, seed=zlib.crc32(image)))
 
 
-def _kept(job: InpaintJob, width: int, height: int) -> Mask | None:
-    """What has to stay of a picture whose text was found, not pointed at. None: all but the regions."""
-    return None if job.find_text is None else regions_to_mask(job.find_text.exclude, width, height, "exclude")
+def _kept(job: InpaintJob, width: int, height: int, checkpoint: Checkpoint) -> Callable[[], Bools] | None:
+    """Draws what has to stay of a picture whose text was found, not pointed at. None: all but the regions."""
+    if job.find_text is None:
+        return None
+    return functools.partial(touched_of, Box(0, 0, width, height), job.find_text.exclude, checkpoint)
 
 
 def _encoded(
-    picture: Image, source: codec.DecodedImage, job: InpaintJob, mask: Mask
+    picture: Image, source: codec.DecodedImage, before: codec.DecodedImage, job: InpaintJob, mask: Mask
 ) -> tuple[bytes, str, tuple[str, ...]]:
     if job.output.kind == "image":
         return codec.encode(picture, source, job.output, mask)
-    return codec.encode(_shown(job.output.kind, source.rgb, mask), source, job.output)
+    # What is masked is seen, on transparent ground as well.
+    alpha = None if before.alpha is None or job.output.kind == "mask" else np.maximum(before.alpha, mask)
+    return codec.encode(_shown(job.output.kind, before.rgb, mask), replace(before, alpha=alpha), job.output)
 
 
 def _until_erased(
     filled: Filling,
     mask: Mask,
     masks: RegionMasks,
+    layers: Transparency,
     job: InpaintJob,
     max_window_px: int,
     engine: InpaintEngine,
-    meter: "UnitMeter",
+    meter: UnitMeter,
     should_stop: ShouldStop,
 ) -> tuple[Filling, Mask]:
     """Passes with wider masks where text is still seen: what was filled, and all that was masked."""
-    while (wider := masks.judge(filled.image, filled.fills)) is not None:
+    more = filled
+    while (wider := masks.judge(layers.shown(more.image, mask), more.fills, meter.judged)) is not None:
         planned = plan(wider, job.hd, max_window_px, costs_of(engine.info))
-        more = inpaint_array(filled.image, wider, planned, [], job.diffusion, engine, meter, should_stop)
-        filled, mask = Filling(more.image, filled.fills + more.fills, filled.notes), mask | wider
+        more = inpaint_array(more.image, wider, planned, [], job.diffusion, engine, meter, should_stop)
+        notes = filled.notes + planned.notes + more.notes
+        filled, mask = Filling(more.image, filled.fills + more.fills, notes), mask | wider
     return filled, mask
-
-
-class UnitMeter:
-    """Units of work done and to do, over all windows of all passes of a job.
-
-    A pass over what is still seen adds to what there is to do: its units are not known before.
-    """
-
-    def __init__(self, on_progress: OnProgress) -> None:
-        self._on_progress = on_progress
-        self._done = self._total = self._regions_done = 0
-
-    def announce(self, units: int) -> None:
-        self._total += units
-        self._tell(self._done)
-
-    def within(self, units: int, done: int, total: int) -> None:
-        """An engine is at ``done`` of ``total`` in a window for which so many units were announced."""
-        # The window's last unit is told once its pixels are pasted.
-        if (reached := units * done // max(1, total)) < units:
-            self._tell(self._done + reached)
-
-    def finish(self, units: int, regions_done: int) -> None:
-        """All units of a window."""
-        self._done += units
-        self._regions_done = max(self._regions_done, regions_done)
-        self._tell(self._done)
-
-    def _tell(self, done: int) -> None:
-        self._on_progress(ProgressEvent("inpainting", done, self._total, self._regions_done))
 
 
 def inpaint_array(
@@ -180,9 +145,12 @@ def inpaint_array(
     canvas, fills, notes = image.copy(), list[FillReport](), dict[str, None]()
     groups = _groups(planned, engine)
     windows = tuple(window for group in groups for window in group)
-    units = [max(1, engine.units(mask[window.box.slices], options)) for window in windows]
+    units = []
+    for window in windows:
+        _checkpoint(should_stop)
+        units.append(max(1, engine.units(mask[window.box.slices], options)))
     meter.announce(sum(units))
-    tiled, done = _is_tiled(planned), 0
+    tiled, ends, done = _is_tiled(planned), _region_ends(regions, windows), 0
     for group in groups:
         _checkpoint(should_stop)
         if isinstance(engine, GroupingEngine) and len(group) > 1:
@@ -196,7 +164,7 @@ def inpaint_array(
             notes |= dict.fromkeys(filling.notes)
             fills += [replace(fill, box=fill.box.moved(window.box.left, window.box.top)) for fill in filling.fills]
             done += 1
-            meter.finish(units[done - 1], _regions_done(regions, windows[done:]))
+            meter.finish(units[done - 1], bisect.bisect_right(ends, done))
     return Filling(canvas, tuple(fills), tuple(notes))
 
 
@@ -231,8 +199,10 @@ def _left_of(mask: Mask, done: tuple[Window, ...], window: Window) -> Mask:
 def _shown(kind: str, before: Image, mask: Mask) -> Image:
     if kind == "mask":
         return np.repeat(mask[:, :, np.newaxis], 3, axis=2)
-    red = np.array([255, 0, 0], np.uint16)
-    return np.where(mask[:, :, np.newaxis] > 127, (before + red) // 2, before).astype(np.uint8)
+    shown, red = before.copy(), np.array([255, 0, 0], np.uint16)
+    for rows in strips(len(mask)):
+        np.copyto(shown[rows], (before[rows] + red) // 2, where=mask[rows, :, np.newaxis] > 127, casting="unsafe")
+    return shown
 
 
 def _run(
@@ -252,10 +222,16 @@ def _run(
     small, small_hole = _shrink(crop, scale_to), _shrink(hole, scale_to)
     filled = engine.run(small, small_hole, options, on_step, should_stop)
     # As IOPaint does: blended by the shrunk (soft) mask in floats, then enlarged.
-    weight = small_hole[:, :, np.newaxis] / 255
-    blended = filled.image * weight + small * (1 - weight)
-    enlarged = cv2.resize(blended, (box.width, box.height), interpolation=cv2.INTER_CUBIC)
-    return Filling(np.clip(enlarged, 0, 255).astype(np.uint8))
+    enlarged, blended, large = np.empty_like(crop), np.empty(small_hole.shape), np.empty(hole.shape)
+    for channel in range(3):  # one by one: all three in float64 are eight times the picture
+        for rows in strips(len(small)):
+            weight = small_hole[rows] / 255
+            blended[rows] = filled.image[rows, :, channel] * weight + small[rows, :, channel] * (1 - weight)
+        cv2.resize(blended, (box.width, box.height), dst=large, interpolation=cv2.INTER_CUBIC)
+        enlarged[:, :, channel] = np.clip(large, 0, 255, out=large)
+    across, down = box.width / small.shape[1], box.height / small.shape[0]
+    fills = (replace(fill, box=fill.box.scaled(across, down).clip(box.width, box.height)) for fill in filled.fills)
+    return Filling(enlarged, tuple(fills), filled.notes)
 
 
 def _cut(image: Image, mask: Mask, window: Window) -> tuple[Image, Mask]:
@@ -265,13 +241,14 @@ def _cut(image: Image, mask: Mask, window: Window) -> tuple[Image, Mask]:
 def _shrink(array: Image, longest: int) -> Image:
     height, width = array.shape[:2]
     ratio = longest / max(height, width)
-    size = (int(width * ratio + 0.5), int(height * ratio + 0.5))
+    size = (max(1, int(width * ratio + 0.5)), max(1, int(height * ratio + 0.5)))
     return cv2.resize(array, size, interpolation=cv2.INTER_CUBIC).astype(np.uint8, copy=False)
 
 
-def _regions_done(regions: list[Box], left: tuple[Window, ...]) -> int:
-    """Regions that no window still to come will touch."""
-    return sum(not any(region.overlaps(window.core) for window in left) for region in regions)
+def _region_ends(regions: list[Box], windows: tuple[Window, ...]) -> list[int]:
+    """Of each region, how many windows have been run when none is left that touches it; rising."""
+    last_first = [(number, window.core) for number, window in enumerate(windows, start=1)][::-1]
+    return sorted(next((number for number, core in last_first if region.overlaps(core)), 0) for region in regions)
 
 
 def _checkpoint(should_stop: ShouldStop) -> None:

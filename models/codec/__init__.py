@@ -5,7 +5,7 @@ Nothing here trusts a file beyond what it costs to check it; every failure is an
 
 from models.codec.blocks import ColourBlocks
 from models.codec.picture import SUPPORTED_FORMATS, DecodedImage, ImageHeader
-from models.codec.reader import decode, decode_mask, probe
+from models.codec.reader import check_mask, decode, decode_mask, probe
 from models.codec.writer import check_output, encode
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "ColourBlocks",
     "DecodedImage",
     "ImageHeader",
+    "check_mask",
     "check_output",
     "decode",
     "decode_mask",

@@ -20,7 +20,9 @@ def frames(image: PILImage.Image, data: bytes) -> int:
 
 
 def orientation(image: PILImage.Image, data: bytes) -> int:
-    """1 to 8, as EXIF counts."""
+    """1 to 8, as EXIF counts: of the pixels as Pillow and OpenCV give them, who turn a TIFF by themselves."""
+    if image.format == "TIFF":
+        return 1
     try:
         value = int(_exif(image, data).get(ORIENTATION_TAG, 1))
     except BROKEN:

@@ -28,6 +28,10 @@ class ImageHeader:
     height: int
     frames: int
     """2 stands for any number above 1 where counting them would mean to read them all (TIFF)."""
+    channels: int
+    """1 to 4, an alpha among them."""
+    bits: int
+    """Of each channel, the most."""
 
 
 @dataclass(frozen=True, slots=True)

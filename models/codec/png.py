@@ -28,8 +28,8 @@ def png(pixels: NDArray[np.uint8] | NDArray[np.uint16], options: dict[str, Any])
     height, width, channels = pixels.shape
     header = struct.pack(">IIBBBBB", width, height, 8 * pixels.itemsize, _COLOUR_TYPES[channels], 0, 0, 0)
     ordered = np.ascontiguousarray(pixels, ">u2" if pixels.itemsize == 2 else np.uint8)
-    lines = _filtered(ordered.reshape(height, -1).view(np.uint8), channels * pixels.itemsize)
-    packed = memoryview(isal_zlib.compress(lines, _LEVEL))
+    lines = ordered.reshape(height, -1).view(np.uint8)
+    packed = memoryview(isal_zlib.compress(_filtered(lines, channels * pixels.itemsize), _LEVEL))
     parts = [packed[start : start + _MOST_IN_CHUNK] for start in range(0, len(packed), _MOST_IN_CHUNK)]
     chunks = [*_chunk(b"IHDR", header), *_described(options)]
     for part in parts:

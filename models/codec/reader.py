@@ -1,6 +1,8 @@
 """From bytes to pixels."""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import cv2
@@ -14,6 +16,7 @@ from models.codec.blocks import colour_blocks
 from models.codec.picture import BROKEN, SUPPORTED_FORMATS, DecodedImage, ImageHeader
 from models.engine import Image, Mask
 from models.errors import ImageTooLarge, InvalidField, InvalidImage, UnsupportedFormat
+from models.geometry import strips
 
 # A damaged TIFF would write a line for each of its thousands of tags into the log: what is wrong is told to the client.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -37,11 +40,16 @@ def probe(data: bytes, *, max_pixels: int) -> ImageHeader:
         width, height = image.size
         if metadata.orientation(image, data) in _SWAPPED_ORIENTATIONS:
             width, height = height, width
-        return ImageHeader(image.format or "", width, height, metadata.frames(image, data))
+        channels = (1 if image.mode in _GRAY else 3) + _has_alpha(image)
+        bits = metadata.bits_per_channel(image, data)
+        return ImageHeader(image.format or "", width, height, metadata.frames(image, data), channels, bits)
 
 
-def decode(data: bytes, *, max_pixels: int) -> DecodedImage:
-    """Decode the first frame. Raises as ``probe``; ``InvalidImage`` also for truncated or damaged data."""
+def decode(data: bytes, *, max_pixels: int, deep: bool = True) -> DecodedImage:
+    """Decode the first frame; ``deep``: with all 16 bits where it has as many.
+
+    Raises as ``probe``; ``InvalidImage`` also for truncated or damaged data.
+    """
     with _open(data, max_pixels) as image:
         notes = []
         if (frames := metadata.frames(image, data)) > 1:
@@ -59,8 +67,10 @@ def decode(data: bytes, *, max_pixels: int) -> DecodedImage:
             by = "its ICC profile" if converted else "the plain formula, because it has no usable ICC profile"
             notes.append(f"The picture is CMYK; it was converted to sRGB by {by}.")
         gray = upright.mode in _GRAY or metadata.is_gray_png(image, data)
-        deep = _deep(data, orientation, rgb, gray) if bits == 16 else None
-        if bits > 8 and deep is None:
+        all_bits = _deep(data, orientation, rgb, gray, alpha) if deep and bits == 16 else None
+        if all_bits is not None and all_bits.shape[2] in (2, 4):
+            alpha = (all_bits[:, :, -1] >> 8).astype(np.uint8)  # Pillow looks for a transparent colour in 8 bits
+        if bits > 8 and all_bits is None:
             notes.append(f"The picture has {bits} bits per channel; the result has 8.")
         return DecodedImage(
             rgb,
@@ -70,25 +80,38 @@ def decode(data: bytes, *, max_pixels: int) -> DecodedImage:
             exif,
             tuple(notes),
             gray=gray,
-            deep=deep,
+            deep=all_bits,
             colour_blocks=colour_blocks(image, orientation),
         )
 
 
-def decode_mask(data: bytes, *, width: int, height: int, max_pixels: int) -> Mask:
-    """Lighter than mid gray = remove. Raises ``InvalidField`` when the size is not the image's."""
-    try:
+def check_mask(data: bytes, *, width: int, height: int, max_pixels: int) -> None:
+    """Read the header only. Raises as ``probe``, and ``InvalidField`` when the size is not the image's."""
+    with _of_mask():
         header = probe(data, max_pixels=max_pixels)
-        if (header.width, header.height) != (width, height):
-            raise InvalidField(
-                f"mask must have the image's size, {width}x{height} pixels; it has {header.width}x{header.height}.",
-                field="mask",
-            )
-        decoded = decode(data, max_pixels=max_pixels)
-    except InvalidImage as error:
-        raise InvalidImage(f"mask: {error.message}", field="mask") from error
+    if (header.width, header.height) != (width, height):
+        raise InvalidField(
+            f"mask must have the image's size, {width}x{height} pixels; it has {header.width}x{header.height}.",
+            field="mask",
+        )
+
+
+def decode_mask(data: bytes, *, width: int, height: int, max_pixels: int) -> Mask:
+    """Lighter than mid gray = remove. Raises as ``check_mask`` and ``decode``."""
+    check_mask(data, width=width, height=height, max_pixels=max_pixels)
+    with _of_mask():
+        decoded = decode(data, max_pixels=max_pixels, deep=False)
     gray = np.asarray(PILImage.fromarray(decoded.rgb).convert("L"))
-    return np.where(gray > 127, 255, 0).astype(np.uint8)
+    return (gray > 127) * np.uint8(255)
+
+
+@contextmanager
+def _of_mask() -> Iterator[None]:
+    """Errors say which of a request's two files they are about."""
+    try:
+        yield
+    except (ImageTooLarge, InvalidImage, UnsupportedFormat) as error:
+        raise type(error)(f"mask: {error.message}", field="mask") from error
 
 
 def _open(data: bytes, max_pixels: int) -> PILImage.Image:
@@ -123,10 +146,14 @@ def _check_opened(image: PILImage.Image, data: bytes, max_pixels: int) -> None:
         raise UnsupportedFormat("Pictures of 32 bits per channel are not supported; 8 and 16 bits are.")
 
 
+def _has_alpha(image: PILImage.Image) -> bool:
+    return image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
+
+
 def _alpha(image: PILImage.Image) -> NDArray[np.uint8] | None:
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+    if _has_alpha(image):
         if image.mode.startswith("I"):
-            return None  # of 16 bits gray; it comes with the deep pixels
+            return np.where(np.asarray(image) == image.info["transparency"], 0, 255).astype(np.uint8)
         return np.array(image.convert("RGBA").getchannel("A"))
     return None
 
@@ -151,7 +178,9 @@ def _rgb(image: PILImage.Image, profile: bytes | None) -> tuple[Image, bool]:
     return np.array(image.convert("RGB")), False
 
 
-def _deep(data: bytes, orientation: int, rgb: Image, gray: bool) -> NDArray[np.uint16] | None:
+def _deep(
+    data: bytes, orientation: int, rgb: Image, gray: bool, alpha: NDArray[np.uint8] | None
+) -> NDArray[np.uint16] | None:
     """All 16 bits, which Pillow does not give for colour; None when OpenCV reads other pixels than Pillow did."""
     try:
         found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -163,16 +192,17 @@ def _deep(data: bytes, orientation: int, rgb: Image, gray: bool) -> NDArray[np.u
     if gray:
         pixels = pixels[:, :, [0, 3] if pixels.shape[2] == 4 else [0]]  # gray with alpha is read as colour
     elif pixels.shape[2] >= 3:
-        pixels = pixels[:, :, [2, 1, 0, *range(3, pixels.shape[2])]]
+        pixels[:, :, [0, 2]] = pixels[:, :, [2, 0]]
     pixels = _turned(pixels, orientation)
     colour = pixels[:, :, : 3 if pixels.shape[2] >= 3 else 1]
     if colour.shape[:2] != rgb.shape[:2]:
         return None
     # Roundings differ by one level (scaled or cut); anything more is another interpretation of the file.
-    for row in range(0, rgb.shape[0], 64):
-        part = slice(row, row + 64)
+    for part in strips(len(rgb)):
         if np.abs((colour[part] >> 8).astype(np.int16) - rgb[part]).max(initial=0) > 1:
             return None
+    if pixels.shape[2] == 1 and alpha is not None:  # of one transparent level, which OpenCV does not heed
+        return np.dstack([pixels, alpha.astype(np.uint16) * 257])
     return np.ascontiguousarray(pixels)
 
 

@@ -11,6 +11,7 @@ from models.codec.picture import DecodedImage
 from models.codec.png import png
 from models.engine import Image, Mask
 from models.errors import InvalidField
+from models.geometry import strips
 from models.job import OutputOptions
 
 _LONGEST_SIDE = {"jpeg": 65_500, "webp": 16_383}
@@ -47,7 +48,7 @@ def encode(
         return png(_merged(rgb, source.deep, mask), options), "image/png", tuple(notes)
     if source.deep is not None:
         notes.append("The picture has 16 bits per channel; the result has 8. output_format png keeps them.")
-    alpha = _alpha(source)
+    alpha = source.alpha
     if output.format == "jpeg" and alpha is not None:
         notes.append("JPEG has no transparency; the alpha channel was dropped.")
         alpha = None
@@ -88,17 +89,11 @@ def _grays(rgb: Image) -> NDArray[np.uint8]:
     return np.asarray(PILImage.fromarray(rgb).convert("L"))[:, :, np.newaxis]
 
 
-def _alpha(source: DecodedImage) -> NDArray[np.uint8] | None:
-    if source.alpha is None and source.deep is not None and source.deep.shape[2] in (2, 4):
-        return (source.deep[:, :, -1] >> 8).astype(np.uint8)
-    return source.alpha
-
-
 def _merged(rgb: Image, deep: NDArray[np.uint16], mask: Mask) -> NDArray[np.uint16]:
-    merged = deep.copy()
-    hole = mask > 0
-    if deep.shape[2] >= 3:
-        merged[hole, :3] = rgb[hole].astype(np.uint16) * 257
-    else:
-        merged[hole, 0] = _grays(rgb)[hole, 0].astype(np.uint16) * 257
+    """In the order of bytes that PNG has."""
+    merged = deep.astype(">u2")
+    colours = rgb if deep.shape[2] >= 3 else _grays(rgb)
+    for rows in strips(len(mask)):
+        hole, part = mask[rows, :, np.newaxis] > 0, colours[rows]
+        np.copyto(merged[rows, :, : part.shape[2]], part * np.uint16(257), where=hole)
     return merged

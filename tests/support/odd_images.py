@@ -5,6 +5,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,6 +16,17 @@ from models.geometry import Rect
 from tests.support.pictures import photo
 
 WIDTH, HEIGHT = 48, 32
+_TURNS: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.transpose(1, 0, 2),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: np.rot90(a.transpose(1, 0, 2), 2),
+    8: lambda a: np.rot90(a, 1),
+}
+"""By EXIF and TIFF: from the pixels as they are stored to those that a viewer shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +72,30 @@ def deep_png(pixels: NDArray[np.uint16]) -> bytes:
     )
 
 
+def deep_keyed(channels: int) -> tuple[bytes, NDArray[np.uint16]]:
+    """One colour is transparent, but not its neighbour that is the same in 8 bits; and the pixels with their alpha."""
+    pixels = deep_photo(channels)
+    pixels[20:26, 30:40] = pixels[0, 0]
+    pixels[26:30, 30:40] = pixels[0, 0] ^ 1
+    whole = deep_png(pixels)
+    key = chunk(b"tRNS", pixels[0, 0].astype(">u2").tobytes())
+    alpha = np.where((pixels == pixels[0, 0]).all(axis=2), 0, 65535).astype(np.uint16)
+    return whole[:33] + key + whole[33:], np.dstack([pixels, alpha])
+
+
+def deep_tiff(pixels: NDArray[np.uint16], orientation: int) -> bytes:
+    """RGB in one strip, after the directory and the three depths that it refers to."""
+    height, width, _ = pixels.shape
+    tags = {256: width, 257: height, 258: 0, 259: 1, 262: 2, 273: 0, 274: orientation, 277: 3, 278: height, 279: 0}
+    depths = 8 + 2 + 12 * len(tags) + 4
+    tags |= {258: depths, 273: depths + 6, 279: pixels.nbytes}
+    entries = [struct.pack("<HHII", tag, *((3, 3) if tag == 258 else (4, 1)), value) for tag, value in tags.items()]
+    directory = struct.pack("<H", len(tags)) + b"".join(entries) + bytes(4)
+    return (
+        b"II*\0" + struct.pack("<I", 8) + directory + struct.pack("<HHH", 16, 16, 16) + pixels.astype("<u2").tobytes()
+    )
+
+
 def chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
@@ -73,6 +109,8 @@ def _depths() -> list[Kind]:
     for channels, name in ((1, "gray"), (2, "gray with alpha"), (3, "RGB"), (4, "RGBA")):
         pixels = deep_photo(channels)
         made.append(Kind(f"16-bit {name} PNG", deep_png(pixels), pixels))
+    for channels, name in ((1, "gray PNG with one transparent level"), (3, "RGB PNG with one transparent colour")):
+        made.append(Kind(f"16-bit {name}", *deep_keyed(channels)))
     exif = Image.Exif()
     exif[0x0112] = 6
     whole = deep_png(deep_photo(3))
@@ -128,22 +166,18 @@ def _profiles() -> list[Kind]:
 
 
 def _orientations() -> list[Kind]:
-    turns: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
-        1: lambda a: a,
-        2: lambda a: a[:, ::-1],
-        3: lambda a: a[::-1, ::-1],
-        4: lambda a: a[::-1],
-        5: lambda a: a.transpose(1, 0, 2),
-        6: lambda a: np.rot90(a, -1),
-        7: lambda a: np.rot90(a.transpose(1, 0, 2), 2),
-        8: lambda a: np.rot90(a, 1),
-    }
     made = []
-    for number, turn in turns.items():
+    for number, turn in _TURNS.items():
         exif = Image.Exif()
         exif[0x0112] = number
         data = _save(_rgb(), "JPEG", exif=exif)
         made.append(Kind(f"EXIF orientation {number}", data, turn(_array(_reopened(_rgb(), "JPEG")))))
+    for number, turn in _TURNS.items():
+        data = _save(_rgb(), "TIFF", tiffinfo={0x0112: number}, compression="tiff_lzw")
+        made.append(Kind(f"TIFF, orientation {number}", data, turn(_array(_rgb()))))
+    for number, turn in _TURNS.items():
+        name = f"16-bit RGB TIFF, orientation {number}"
+        made.append(Kind(name, deep_tiff(deep_photo(3), number), turn(deep_photo(3))))
     return made
 
 

@@ -1,6 +1,8 @@
 """The real detector on pages drawn here, and the arithmetic around it."""
 
+import itertools
 import math
+import tracemalloc
 
 import cv2
 import numpy as np
@@ -11,9 +13,9 @@ from models.detectors import ppocr
 from models.detectors.outlines import lines_of
 from models.detectors.ppocr import PPOCRDetector
 from models.errors import DetectorUnavailable, InvalidField, WorkCancelled
-from models.geometry import Polygon, Rect
+from models.geometry import Box, Polygon, Rect, Region
 from models.job import FindText
-from models.masks import regions_to_mask
+from models.masks import regions_to_mask, touched_of
 from tests.support.pictures import photo, with_text
 from tests.support.sample import scene
 from tests.support.text_pages import Page, draw_line, iou, matched, page
@@ -144,6 +146,41 @@ def test_filters() -> None:
     with pytest.raises(InvalidField) as raised:
         kept(exclude=(Rect(0, 0, 5, 5), Rect(300, 0, 5, 5)))
     assert raised.value.details["field"] == "exclude[1]"
+
+
+@pytest.mark.parametrize("field", ["include", "exclude"])
+def test_areas_are_drawn_for_lines_only_and_the_work_can_be_left(field: str) -> None:
+    side = 30_000
+    around = Polygon(((0, 0), (side, 0), (side, side), (0, side)))
+    crossing = Polygon(((0, 95), (side, 90), (side, 98)))
+    find = FindText(**{field: (*[crossing] * 999, around)})  # type: ignore[arg-type]
+    tracemalloc.start()
+    try:
+        assert wanted([], find, side, side) == []
+        line = box(10, 10, 80, 20)
+        assert wanted([line], find, side, side) == ([line] if field == "include" else [])
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000, "a picture of this size has 900 million pixels"
+    finally:
+        tracemalloc.stop()
+    asked = itertools.count()
+
+    def checkpoint() -> None:
+        if next(asked) == 3:
+            raise WorkCancelled("told to")
+
+    with pytest.raises(WorkCancelled):
+        wanted([line], find, side, side, checkpoint)
+
+
+def test_areas_count_as_they_do_when_all_of_them_is_drawn() -> None:
+    rng = np.random.default_rng(7)
+    corners = rng.uniform((-40, -40), (240, 140), (20, 5, 2))
+    areas: list[Region] = [Polygon(tuple((float(x), float(y)) for x, y in points)) for points in corners]
+    for area in [*areas, Rect(20.5, -3, 60, 41.2)]:
+        whole = regions_to_mask([area], 200, 100) > 0
+        for left, top in rng.integers(0, 90, (10, 2)):
+            part = Box(int(left), int(top), int(left) + 60, min(100, int(top) + 40))
+            assert np.array_equal(touched_of(part, [area]), whole[part.slices])
 
 
 def test_no_pixel_of_an_excluded_area_is_in_a_region() -> None:

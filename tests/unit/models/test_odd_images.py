@@ -19,6 +19,7 @@ from tests.support.odd_images import (
     HOLE,
     Kind,
     compare,
+    deep_keyed,
     deep_photo,
     deep_png,
     hole_of,
@@ -48,6 +49,12 @@ def test_what_is_outside_the_mask_comes_back_as_it_was(kind: Kind) -> None:
     compare(kind, run(kind.data, hole=hole_of(kind)).data)
 
 
+@pytest.mark.parametrize("kind", kinds(), ids=lambda kind: kind.name)
+def test_the_header_tells_the_size_of_what_is_decoded(kind: Kind) -> None:
+    header = codec.probe(kind.data, max_pixels=1_000_000)
+    assert (header.height, header.width) == codec.decode(kind.data, max_pixels=1_000_000).rgb.shape[:2]
+
+
 def table() -> str:
     rows = ["| What is sent | What comes back as PNG | What is said (`X-Notes`, `notes`) |", "| --- | --- | --- |"]
     for kind in kinds():
@@ -68,6 +75,15 @@ def test_the_table_in_the_documentation_is_what_happens() -> None:
         shown = table()
         PAGE.write_text(before + BEGIN + shown + END + after)
     assert shown == table()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_one_transparent_colour_of_a_deep_picture_stays_so_in_eight_bits(channels: int) -> None:
+    data, pixels = deep_keyed(channels)
+    out = Image.open(io.BytesIO(run(data, OutputOptions("webp", 100)).data))
+    outside = np.ones(pixels.shape[:2], bool)
+    outside[4:9, 8:14] = False
+    assert np.array_equal(np.asarray(out.getchannel("A"))[outside], (pixels[:, :, -1] >> 8)[outside])
 
 
 def test_deep_pixels_inside_the_mask_are_new_in_all_their_bits() -> None:
