@@ -1,12 +1,13 @@
 """``TaskTracker`` as the one named Ray actor: found or created by whoever comes first."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
 import httpx
 import ray
 from ray import serve
-from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.exceptions import ActorDiedError, RayActorError, RayError, RayTaskError
 from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 
@@ -38,7 +39,9 @@ class TrackerActor(TaskTracker):
         # The actor's id outlives its restarts, and is another one on every cluster.
         owner = f"{config.version}-{ray.get_runtime_context().get_actor_id()}"
         replicas = _Replicas(config.app_name)
-        super().__init__(config, archive, owner, replicas.dispatch, replicas.introduce, sender, RayMetrics())
+        super().__init__(
+            config, archive, owner, replicas.dispatch, replicas.introduce, sender, RayMetrics(), leave=_end_this_actor
+        )
         spare_what_is_loaded()
 
 
@@ -104,6 +107,40 @@ def connect(config: TrackerConfig) -> Any:
         max_concurrency=1000,
         resources={"node:__internal_head__": 0.001},
     ).remote(config)
+
+
+class Reconnecting:
+    """The actor's handle for one that may be without calls for long: found, or created, again after it has ended."""
+
+    def __init__(self, connect: Callable[[], Any]) -> None:
+        self._connect = connect
+        self._actor = connect()
+
+    def __getattr__(self, method: str) -> "_Method":
+        return _Method(self, method)
+
+    async def call(self, method: str, *given: Any) -> Any:
+        actor = self._actor
+        try:
+            return await getattr(actor, method).remote(*given)
+        except ActorDiedError:
+            if actor is self._actor:
+                self._actor = self._connect()
+            return await getattr(self._actor, method).remote(*given)
+
+
+class _Method:
+    def __init__(self, actor: Reconnecting, name: str) -> None:
+        self._actor = actor
+        self._name = name
+
+    def remote(self, *given: Any) -> Awaitable[Any]:
+        return self._actor.call(self._name, *given)
+
+
+def _end_this_actor() -> None:
+    # `exit_actor` works within an actor's call only.
+    ray.kill(ray.get_runtime_context().current_actor)
 
 
 def find(name: str) -> Any:

@@ -80,6 +80,10 @@ class Attempts:
     def running(self) -> list[TaskEntry]:
         return [entry for entry in self._table.active() if entry.running and entry.owner == self._life.owner]
 
+    def any_of_ours(self) -> bool:
+        """Whether any task that has not ended is this tracker's."""
+        return any(entry.owner == self._life.owner for entry in self._table.active())
+
     async def run(self) -> None:
         """The dispatch loop."""
         while True:

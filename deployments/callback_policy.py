@@ -58,6 +58,8 @@ class CallbackPolicy:
             raise _refused("only http:// and https:// URLs are allowed")
         if "@" in parts.netloc:
             raise _refused("a URL with credentials is not allowed")
+        if not parts.netloc.isascii():
+            raise _refused("its host has characters outside of ASCII; write it as IDNA does (xn--...)")
         if port == 0 or "%" in host:
             raise _refused("port 0 and network interfaces are not allowed")
         if host.rstrip(".").lower() in _METADATA_NAMES:

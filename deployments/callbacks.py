@@ -66,7 +66,8 @@ class Callbacks:
         """Deliver in the background. ``again``: at once, and whatever was taken before."""
         waiting = self._active.get(message.subject)
         if waiting is not None:
-            waiting.set()
+            if again:
+                waiting.set()
             return
         self._active[message.subject] = asyncio.Event()
         self._background.spawn(self._run(message, again))

@@ -44,6 +44,8 @@ class TrackerConfig:
     """Ended tasks held in memory; older ones are read from the archive when asked for."""
     sync_s: float = 5.0
     """Between two looks at what other trackers do."""
+    idle_end_s: float = 600.0
+    """Seconds without a call after which a tracker that has nothing left to do, and is not the only one, ends."""
     slots_per_replica: int = 4
     callback_secret: str = ""
     callback_allowed_hosts: tuple[str, ...] = ()
@@ -94,6 +96,8 @@ class InpainterConfig:
     """Of all loaded engines; 0: half of the memory, on a GPU four fifths of its."""
     job_memory_bytes: int = 0
     """Of the images of all jobs; 0: two fifths of the memory."""
+    shortage_waits_s: tuple[float, ...] = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0)
+    """Before a task, which was accepted, tries again where memory or a detector is short."""
     weights_sources: Mapping[str, str] = field(default_factory=dict)
     """IOPaint's variables that say where weights come from."""
     log: LogConfig = LogConfig()

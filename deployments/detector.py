@@ -14,8 +14,9 @@ from deployments.config import DetectorConfig
 from models import codec
 from models.detect import TextDetector, TextLine, wanted
 from models.detectors.ppocr import PPOCRDetector
-from models.errors import DetectorUnavailable
+from models.errors import DetectorUnavailable, WorkCancelled
 from models.job import FindText
+from models.transparency import Transparency
 
 log = logging.getLogger("ray.serve")
 
@@ -46,10 +47,15 @@ class Detector:
             raise DetectorUnavailable(self._why, retry_after_s=60)
         stop = threading.Event()
 
+        def checkpoint() -> None:
+            if stop.is_set():
+                raise WorkCancelled("Cancelled while lines were chosen.")
+
         def work() -> tuple[TextLine, ...]:
-            pixels = codec.decode(image, max_pixels=self._config.max_pixels).rgb
+            decoded = codec.decode(image, max_pixels=self._config.max_pixels)
+            pixels = Transparency(decoded, ()).shown(decoded.rgb)
             height, width = pixels.shape[:2]
-            return tuple(wanted(detector.detect(pixels, stop.is_set), find, width, height))
+            return tuple(wanted(detector.detect(pixels, stop.is_set), find, width, height, checkpoint))
 
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -15,20 +15,21 @@ from deployments.archive_store import patiently
 from deployments.config import InpainterConfig
 from deployments.detect_client import LineFinder
 from deployments.engine_room import EngineRoom
-from deployments.errors import ArchiveUnavailable
+from deployments.errors import ArchiveUnavailable, ServiceUnavailable
 from deployments.memory_gate import MemoryGate
 from deployments.metrics import Metrics, NoMetrics
 from deployments.progress import UnitProgress
 from deployments.protocol import AttemptReport, ReplicaReport, TaskEnd, TaskOrder, Verdict
 from deployments.task_archive import TaskArchive
 from deployments.task_client import TrackerLink
-from deployments.tasks import Stage, TaskStatus
+from deployments.tasks import TaskInput, TaskStatus
 from deployments.tracing import TaskSpans
 from deployments.window_queue import Priority, QueuedEngine, WindowQueue
 from models import codec, cpu, memory
-from models.errors import TextRemovalError, WorkCancelled
+from models.errors import MemoryShort, TextRemovalError, WorkCancelled
 from models.job import InpaintJob, JobResult, JobStats
-from models.pipeline import ProgressEvent, process
+from models.pipeline import process
+from models.progress import ProgressEvent
 
 log = logging.getLogger("ray.serve")
 
@@ -98,11 +99,13 @@ class Inpainter:
         try:
             with self._spans.span("work on task", order.traceparent, task_id=order.task_id):
                 end = await self._attempt(running, started_at)
+            if end is not None:
+                # Still among the tasks that the heartbeat names: while the archive is away this takes longer than an
+                # attempt may be silent.
+                await patiently(lambda: tracker.finish(end))
         finally:
             running.stop.set()
             self._tasks.pop(order.task_id, None)
-        if end is not None:
-            await patiently(lambda: tracker.finish(end))
 
     async def introduce(self) -> ReplicaReport:
         """A heartbeat when asked, once an engine can answer or it is known why none can. The call keeps the replica."""
@@ -136,14 +139,14 @@ class Inpainter:
         order = running.order
 
         def on_progress(event: ProgressEvent) -> None:
-            running.progress = _unit_progress(running.progress, event)
+            running.progress = running.progress.after(event)
             loop.call_soon_threadsafe(self._news.set)
 
         loop = asyncio.get_running_loop()
         try:
             await self._room.settled.wait()  # it was accepted: an engine that loads is no reason to fail
             given = await patiently(lambda: self._archive.input(order))
-            result = await self._process(given.job, given.image, given.mask, Priority.TASK, running.stop, on_progress)
+            result = await self._with_patience(running, given, on_progress)
             await patiently(lambda: self._archive.put_result(order.task_id, order.attempt, result.data))
         except WorkCancelled:
             return None  # the tracker knows: it said so
@@ -152,6 +155,20 @@ class Inpainter:
         except TextRemovalError as error:
             return _end(running, started_at, TaskStatus.ERROR, error_code=error.code, error_message=error.message)
         return _end(running, started_at, TaskStatus.COMPLETED, stats=result.stats, result_bytes=len(result.data))
+
+    async def _with_patience(
+        self, running: RunningTask, given: TaskInput, on_progress: Callable[[ProgressEvent], None]
+    ) -> JobResult:
+        """It was accepted: memory or a detector that is short for a moment is no reason to fail."""
+        for wait_s in (*self._config.shortage_waits_s, None):
+            running.stop = threading.Event()  # each try sets its own when it ends; who cancels tells each heartbeat
+            try:
+                return await self._process(given.job, given.image, given.mask, Priority.TASK, running.stop, on_progress)
+            except (MemoryShort, ServiceUnavailable):
+                if wait_s is None:
+                    raise
+            await asyncio.sleep(wait_s)
+        raise AssertionError("the last try returns or raises")
 
     async def _process(
         self,
@@ -166,7 +183,7 @@ class Inpainter:
         header = await asyncio.to_thread(codec.probe, image, max_pixels=self._max_pixels)
         with contextlib.ExitStack() as held:
             held.callback(memory.trim)
-            held.callback(await self._memory.enter(header.width, header.height))
+            held.callback(await self._memory.enter(found.job, header))
             lease = await self._room.lease(job.model)
             held.callback(lease.release)
             engine = QueuedEngine(lease.engine, self._queue, priority)
@@ -285,21 +302,6 @@ class _Found:
 
 def _ignore(event: ProgressEvent) -> None:
     """Nobody watches a synchronous call."""
-
-
-def _unit_progress(before: UnitProgress, event: ProgressEvent) -> UnitProgress:
-    stage = Stage(event.stage)
-    inpainting = stage is Stage.INPAINTING
-    return UnitProgress(
-        stage=stage,
-        stage_done=event.units_done,
-        stage_total=event.units_total,
-        units_done=event.units_done if inpainting else before.units_done,
-        units_total=event.units_total if inpainting else before.units_total,
-        regions_done=event.regions_done,
-        regions_total=event.regions_total or before.regions_total,
-        at=time.time(),
-    )
 
 
 def _end(running: RunningTask, started_at: float, status: TaskStatus, **extra: Any) -> TaskEnd:

@@ -3,9 +3,8 @@
 Labels are few and bounded: a task id, a client or a URL is never one.
 """
 
-import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0)
@@ -13,13 +12,14 @@ _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """``boundaries``: of histograms, mostly seconds. ``known``: all values that the labels of a counter can have."""
+    """``boundaries``: of histograms, mostly seconds. ``known``: labels, in their order, of which a counter begins at
+    zero."""
 
     kind: Literal["counter", "gauge", "histogram"]
     description: str
     labels: tuple[str, ...] = ()
     boundaries: Sequence[float] = _SECONDS
-    known: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    known: Sequence[tuple[str, ...]] = ()
 
 
 METRICS = {
@@ -43,16 +43,26 @@ METRICS = {
     "iopaint_queue_limit": Metric("gauge", "More waiting tasks than this are refused."),
     "iopaint_replicas": Metric("gauge", "Model replicas that are heard of."),
     "iopaint_tasks_ended": Metric(
-        "counter", "Tasks that ended, by status.", ("status",), known={"status": ("completed", "error", "cancelled")}
+        "counter",
+        "Tasks that ended, by status; code says which error.",
+        ("status", "code"),
+        known=(("completed", ""), ("cancelled", ""), ("error", "replica_died")),
     ),
     "iopaint_task_wait_seconds": Metric("histogram", "From acceptance to the start of work."),
     "iopaint_task_seconds": Metric("histogram", "From acceptance to the end.", ("status",)),
-    "iopaint_attempts_lost": Metric("counter", "Attempts whose replica was lost."),
+    "iopaint_attempts_lost": Metric("counter", "Attempts whose replica was lost.", known=((),)),
     "iopaint_callbacks": Metric(
         "counter",
         "Attempts at callbacks; outcome is taken, not_taken or given_up.",
         ("outcome",),
-        known={"outcome": ("taken", "not_taken", "given_up")},
+        known=(("taken",), ("not_taken",), ("given_up",)),
+    ),
+    # -- the guard in the HTTP proxies
+    "iopaint_calls_refused": Metric(
+        "counter",
+        "Calls that the guard ended, by the error's code; Serve's own figures know nothing of them.",
+        ("reason",),
+        known=(("service_unavailable",), ("body_too_large",), ("upload_timeout",)),
     ),
 }
 
@@ -84,14 +94,10 @@ class RayMetrics:
     def __init__(self) -> None:
         self._made: dict[str, Any] = {name: _make(name, metric) for name, metric in METRICS.items()}
         for name, metric in METRICS.items():
-            if metric.kind == "counter" and set(metric.known) == set(metric.labels):
-                self._begin_at_zero(name, metric)
-
-    def _begin_at_zero(self, name: str, metric: Metric) -> None:
-        """To Prometheus, a counter that comes into being at one has not risen: an alert would miss the first event."""
-        for values in itertools.product(*metric.known.values()):
-            # Ray's `inc` refuses zero.
-            self._made[name]._record(0.0, tags=dict(zip(metric.known, values, strict=True)))
+            # To Prometheus, a counter that comes into being at one has not risen: an alert would miss the first event.
+            for values in metric.known:
+                # Ray's `inc` refuses zero.
+                self._made[name]._record(0.0, tags=dict(zip(metric.labels, values, strict=True)))
 
     def count(self, name: str, amount: float = 1.0, **labels: str) -> None:
         if amount > 0:

@@ -1,8 +1,10 @@
 """Units of work become percent and an estimate. Pure arithmetic; nothing is guessed ahead of a finished unit."""
 
+import time
 from dataclasses import dataclass
 
 from deployments.tasks import Stage
+from models.progress import ProgressEvent
 
 _SPANS: dict[Stage, tuple[float, float]] = {
     Stage.PREPARING: (0.0, 5.0),
@@ -26,6 +28,21 @@ class UnitProgress:
     """0: not known yet, or a mask."""
     at: float = 0.0
     """Epoch seconds at which the replica had finished so much; 0: not known."""
+
+    def after(self, event: ProgressEvent) -> "UnitProgress":
+        """With what a replica's pipeline has just told."""
+        stage = Stage(event.stage)
+        inpainting = stage is Stage.INPAINTING
+        return UnitProgress(
+            stage=stage,
+            stage_done=event.units_done,
+            stage_total=event.units_total,
+            units_done=event.units_done if inpainting else self.units_done,
+            units_total=event.units_total if inpainting else self.units_total,
+            regions_done=event.regions_done,
+            regions_total=event.regions_total or self.regions_total,
+            at=time.time(),
+        )
 
     @property
     def stage_percent(self) -> float:

@@ -160,7 +160,7 @@ class TaskLife:
 
     def _measure(self, record: TaskRecord, end: TaskEnd) -> None:
         status = end.status.value
-        self.metrics.count("iopaint_tasks_ended", status=status)
+        self.metrics.count("iopaint_tasks_ended", status=status, code=end.error_code or "")
         self.metrics.observe("iopaint_task_seconds", max(0.0, end.completed_at - record.created_at), status=status)
         if end.started_at is not None:
             self.metrics.observe("iopaint_task_wait_seconds", max(0.0, end.started_at - record.created_at))

@@ -1,6 +1,7 @@
 """The tracker's memory: tasks, their order of change, the queue. Pure bookkeeping, no I/O, one transition function."""
 
 import asyncio
+import contextlib
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ _MESSAGES = {
     Stage.PREPARING: "Preparing the image",
     Stage.MASKING: "Making the mask",
     Stage.INPAINTING: "Inpainting: {done} of {total} units done",
-    Stage.FINALIZING: "Encoding the result",
+    Stage.FINALIZING: "Checking and encoding the result",
 }
 
 
@@ -249,12 +250,10 @@ class TaskTable:
     async def wait_after(self, version: int, timeout_s: float) -> list[TaskSnapshot]:
         if self._version <= version:
             wake = self._wake
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
                     await wake.wait()
-            except TimeoutError:
-                return []
-            await asyncio.sleep(_GATHER_S)
+                    await asyncio.sleep(_GATHER_S)
         return self.changed_after(version)
 
     def counts(self, slots: int, client: str | None = None) -> TaskCounts:

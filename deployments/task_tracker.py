@@ -6,10 +6,10 @@ is the replica's ``finish``; the reply of the dispatched call is only a hint tha
 """
 
 import asyncio
+import logging
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 
 from deployments import diagnostics
@@ -17,13 +17,14 @@ from deployments.attempts import Attempts, Dispatch, Introduce
 from deployments.batches import Batches
 from deployments.callbacks import Callbacks
 from deployments.config import TrackerConfig
-from deployments.errors import QueueFull, TaskConflict, TaskFinished, TaskRunning
+from deployments.errors import ArchiveUnavailable, TaskConflict, TaskFinished, TaskRunning
 from deployments.fleet import Fleet
 from deployments.housekeeping import Housekeeping
 from deployments.metrics import Metrics, NoMetrics
 from deployments.owners import OwnerBook
 from deployments.progress import UnitProgress
 from deployments.protocol import AttemptReport, ReplicaReport, TaskEnd, TaskOrder, Verdict
+from deployments.queue_room import QueueRoom
 from deployments.sweeper import Sweeper
 from deployments.task_archive import BatchRecord, TaskArchive, TaskRecord
 from deployments.task_life import Background, TaskLife
@@ -41,22 +42,25 @@ from deployments.tasks import (
 )
 from deployments.webhooks import Sender
 
+log = logging.getLogger("ray.serve")
+
 _MEASURE_S = 2.0
 
 
 class TaskTracker:
-    """``owner`` is this tracker's name among those that share the archive; ``dispatch``, ``introduce`` and ``send`` are
-    injected, so that tests run the class without Ray and without a network."""
+    """``owner`` is this tracker's name among those that share the archive; ``dispatch``, ``introduce``, ``send`` and
+    ``leave`` (ends the process) are injected, so that tests run the class without Ray and without a network."""
 
     def __init__(
         self, config: TrackerConfig, archive: TaskArchive, owner: str, dispatch: Dispatch, introduce: Introduce,
-        send: Sender, metrics: Metrics | None = None,
+        send: Sender, metrics: Metrics | None = None, leave: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         self._config = config
         self._archive = archive
         self._owner = owner
         self._epoch = uuid.uuid4().hex
-        self._since = time.monotonic()
+        self._since = self._called_at = time.monotonic()
+        self._leave = leave
         self._background = Background()
         self._table = TaskTable(config.max_queued)
         self._fleet = Fleet(config.lease_s)
@@ -65,14 +69,13 @@ class TaskTracker:
         self._life = TaskLife(archive, self._table, owner, self._background, self._metrics)
         self._life.on_end = self._ended
         self._attempts = Attempts(config, self._life, dispatch, self._slots)
-        owners = OwnerBook(archive, owner, config.lease_s)
+        self._owners = owners = OwnerBook(archive, owner, config.lease_s)
         self._callbacks = Callbacks(archive, owners, owner, send, self._background, metrics=self._metrics)
-        self._batches = Batches(archive, self._life, self._callbacks, owners)
+        self._batches = Batches(archive, self._life, self._callbacks, owners, config.retention_s)
         self._house = Housekeeping(config, self._life, self._attempts, owners)
         self._sweeper = Sweeper(archive, config.retention_s, config.archive_max_bytes)
         self._ready: asyncio.Task[None] | None = None
-        self._promised = 0
-        """Places in the queue of tasks whose records are just being written."""
+        self._room = QueueRoom(config, self._table, self._slots)
 
     # -- for ingress -------------------------------------------------------------------------------------------------
 
@@ -88,15 +91,19 @@ class TaskTracker:
         """Accept all tasks of a batch or none. A submission that broke off is completed by repeating it."""
         await self._started()
         known = await self._batches.record(batch.batch_id)
-        with self._places(len(submissions) if known is None else 0, batch.client):
+        with self._room.places(len(submissions) if known is None else 0, batch.client):
             if known is None:
+                digests = {submission.task_id: submission.content_sha256 for submission in submissions}
+                for entry in await self._life.load_all(digests):
+                    _require_same(entry, digests[entry.task_id])
                 record = BatchRecord(batch, time.time(), self._owner)
                 created = await self._archive.create_batch(record)
                 known = record if created else await self._batches.record(batch.batch_id)
             if known is None or known.submission.content_sha256 != batch.content_sha256:
                 raise TaskConflict(f"batch_id {batch.batch_id} is in use for other content. Choose another.")
-            self._batches.add(known)
+            self._batches.begin(known)
             new = [(await self._accept(submission, room_checked=True))[1] for submission in submissions]
+            self._batches.accepted(batch.batch_id)
         return await self.batch(batch.batch_id), any(new)
 
     async def snapshot(self, task_id: str) -> TaskSnapshot:
@@ -135,6 +142,7 @@ class TaskTracker:
         await self._archive.done("callbacks", task_id)
         await self._archive.done("tasks", task_id)
         await self._archive.delete_prefix(f"tasks/{task_id}")
+        self._table.forget(task_id)  # whoever asked meanwhile had it read again
 
     async def deliveries(self, task_id: str) -> list[Delivery]:
         await self._started()
@@ -168,7 +176,8 @@ class TaskTracker:
         if epoch != self._epoch:
             return Changes(self._epoch, self._table.version, ())
         found = await self._table.wait_after(after_version, timeout_s)
-        return Changes(self._epoch, found[-1].version if found else after_version, tuple(found))
+        # The table's version, not the last one found: it also rises by what is no news.
+        return Changes(self._epoch, self._table.version, tuple(found))
 
     # -- for replicas ------------------------------------------------------------------------------------------------
 
@@ -202,42 +211,17 @@ class TaskTracker:
         task_id = submission.task_id
         known = await self._life.find(task_id)
         if known is None:
-            with self._places(0 if room_checked else 1, submission.client):
+            with self._room.places(0 if room_checked else 1, submission.client):
                 record = TaskRecord(submission, time.time(), self._owner)
                 if await self._archive.create_record(record):
                     entry = self._table.get(task_id) or self._table.add(record, self._owner)
                     self._attempts.enqueue(entry)
                     return entry, True
             known = await self._life.find(task_id)
-        if known is None or known.record.submission.content_sha256 != submission.content_sha256:
-            raise TaskConflict(f"task_id {task_id} is in use for other content. Choose another, or leave it out.")
+        if known is None:
+            raise ArchiveUnavailable(f"Task {task_id} was deleted while it was submitted. Try again.")
+        _require_same(known, submission.content_sha256)
         return known, False
-
-    @contextmanager
-    def _places(self, wanted: int, client: str) -> Iterator[None]:
-        """Keeps places in the queue for tasks while their records are written; 0: they have theirs."""
-        if wanted:
-            self._check_room(wanted, client)
-        self._promised += wanted
-        try:
-            yield
-        finally:
-            self._promised -= wanted
-
-    def _check_room(self, wanted: int, client: str) -> None:
-        quota = self._config.max_active_per_client
-        if quota and self._table.active_of(client) + wanted > quota:
-            raise QueueFull(
-                f"There is no room for {wanted} more: at most {quota} of your tasks may be waiting or at work "
-                "(MAX_TASKS_PER_CLIENT). Try again when some have ended.",
-                retry_after_s=self._table.freed_in_s(wanted, self._slots()),
-            )
-        if self._table.room() - self._promised < wanted:
-            raise QueueFull(
-                f"The queue has no room for {wanted} more (at most {self._config.max_queued} tasks wait). "
-                "Try again later.",
-                retry_after_s=self._table.freed_in_s(wanted, self._slots()),
-            )
 
     async def _cancel(self, entry: TaskEntry) -> None:
         await self._life.end(entry, self._life.end_of(entry, TaskStatus.CANCELLED))
@@ -254,6 +238,7 @@ class TaskTracker:
         return self._fleet.size() * self._config.slots_per_replica
 
     async def _started(self) -> None:
+        self._called_at = time.monotonic()
         # A start that failed, as while the archive is away, is made again by the next call.
         if self._ready is None or (self._ready.done() and (self._ready.cancelled() or self._ready.exception())):
             self._ready = self._background.spawn(self._start())
@@ -264,10 +249,11 @@ class TaskTracker:
         self._background.spawn(self._attempts.run())
         self._background.repeat(self._house.look_after, self._config.sync_s)
         self._background.repeat(self._attempts.reap, min(2.0, self._config.attempt_silence_s / 5))
-        self._background.repeat(self._sweeper.turn, 1.0)
+        self._background.repeat(self._sweep, 1.0)
         self._background.repeat(self._measure, _MEASURE_S)
         self._background.repeat(self._settle, self._config.sync_s)
         self._background.repeat(self._meet, self._config.sync_s)
+        self._background.repeat(self._end_when_needless, self._config.sync_s)
         self._background.spawn(self._house.load_history())
 
     def _process(self) -> dict[str, object]:
@@ -281,13 +267,33 @@ class TaskTracker:
         self._metrics.set("iopaint_replicas", float(self._fleet.size()))
 
     async def _meet(self) -> None:
-        """A service scaled to zero is healthy, from what a replica said. A tracker that begins its life there has heard
-        none: it has one started, once."""
-        if not self._fleet.has_met_one:
+        """A service scaled to zero is healthy, from what a replica said. Where none has said anything, or the last one
+        died, one is started, once."""
+        if self._fleet.is_unknown and self._idle_s() < self._config.lease_s:
             self._fleet.heard(await self._introduce())
             self._attempts.wake()
+
+    async def _sweep(self) -> None:
+        # One of settings that are no longer deployed, to which nobody talks, leaves it to the others.
+        if self._idle_s() < self._config.lease_s or not self._owners.others():
+            await self._sweeper.turn()
+
+    async def _end_when_needless(self) -> None:
+        """After an update: its replicas and its ingress are gone, its tasks have ended, and another tracker lives."""
+        others = any(not self._owners.is_silent(other) for other in self._owners.others())
+        if self._idle_s() > self._config.idle_end_s and others and not self._attempts.any_of_ours():
+            log.info("task tracker ends: nobody needs it any more")
+            self._leave()  # the others remove its heartbeat: one that is just being written would outlive its removal
+
+    def _idle_s(self) -> float:
+        return time.monotonic() - self._called_at
 
     async def _settle(self) -> None:
         """Callbacks and batches that a crash, or another tracker's death, left open."""
         await self._callbacks.sync()
         await self._batches.sync()
+
+
+def _require_same(entry: TaskEntry, content_sha256: str) -> None:
+    if entry.record.submission.content_sha256 != content_sha256:
+        raise TaskConflict(f"task_id {entry.task_id} is in use for other content. Choose another, or leave it out.")

@@ -63,7 +63,7 @@ class WebhookSender:
             )
             response = await self._client.send(request, stream=True)
             await response.aclose()  # the answer's body is of no interest, and may have no end
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:  # ValueError: what no header can hold
             return False, type(error).__name__
         except TextRemovalError as error:
             return False, error.message[:_ANSWER_CHARS]

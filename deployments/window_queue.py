@@ -99,7 +99,7 @@ class WindowQueue:
         should_stop: ShouldStop,
     ) -> list[Filling]:
         """As ``run`` of each; of one shape, several in a pass where the engine can. Others have their turn between."""
-        self._memory.require_ever(engine.info, *windows[0][1].shape)
+        self._memory.require_ever(engine.info, windows[0][1])
 
         def step(done: int, total: int) -> None:
             self._moved_at = time.monotonic()
@@ -178,7 +178,7 @@ class WindowQueue:
         self, batch: Sequence[_Window], options: DiffusionOptions, on_step: OnStep, should_stop: ShouldStop
     ) -> None:
         first, start = batch[0], time.perf_counter()
-        self._memory.require_now(first.engine.info, *first.mask.shape)
+        self._memory.require_now(first.engine.info, first.mask)
         if len(batch) > 1:
             fillings = _together(batch)
             if fillings is None:

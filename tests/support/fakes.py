@@ -157,7 +157,9 @@ class FakeTasks:
         if batch_id not in self.batches:
             raise BatchNotFound(f"There is no batch {batch_id}.")
         known = self.batches[batch_id]
-        return BatchSnapshot(batch_id, time.time(), known.client, tuple(self.tasks[t] for t in known.task_ids))
+        return BatchSnapshot(
+            batch_id, time.time(), known.client, tuple(self.tasks[t] for t in known.task_ids if t in self.tasks)
+        )
 
     async def cancel_batch(self, batch_id: str) -> BatchSnapshot:
         for task in (await self.batch(batch_id)).tasks:

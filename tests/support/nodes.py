@@ -1,6 +1,5 @@
 """Several Ray nodes on this machine: one head, workers that can be killed like machines that lose their power."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -8,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.support.service import ROOT, Service, free_port
+from tests.support.service import ROOT, Service, free_port, neutral
 
 
 def ray_port() -> int:
@@ -49,7 +48,7 @@ class Nodes:
         self._folder = folder
         self._ray = RayFolder()
         self._cpus = cpus
-        self.environment = dict(os.environ) | environment | {
+        self.environment = neutral() | environment | {
             "PYTHONPATH": str(ROOT), "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0",
             # A machine at work on other things may take its time to start one.
             "RAY_gcs_server_request_timeout_seconds": "180",
@@ -63,6 +62,7 @@ class Nodes:
         self.workers: list[Service] = []
 
     def add(self) -> None:
+        """One after the other: Ray names their sockets by what files there are."""
         name = f"worker-{len(self.workers) + 1}"
         self.workers.append(self._start(name, f"--address={self.address}"))
 

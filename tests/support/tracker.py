@@ -15,6 +15,7 @@ from deployments.tasks import BatchSnapshot, BatchSubmission, TaskInput, TaskSna
 from deployments.webhooks import Body
 from models.geometry import Rect
 from models.job import InpaintJob, JobStats
+from tests.support.counted import Counted
 
 STATS = JobStats("image/png", 4, 4, 1, 16, 0.1, "fake", "Auto")
 JOB = InpaintJob((Rect(0, 0, 4, 4),))
@@ -33,10 +34,13 @@ class Bench:
         self.orders: asyncio.Queue[Order] = asyncio.Queue()
         self.sent: list[dict[str, object]] = []
         self.taken = True
+        self.metrics = Counted()
         self.introductions: asyncio.Queue[ReplicaReport] = asyncio.Queue()
         """What replicas say when one is asked to introduce itself; the call waits for it."""
         settings = TrackerConfig(archive_url=url, version="t", **config)  # type: ignore[arg-type]
-        self.tracker = TaskTracker(settings, self.archive, owner, self._dispatch, self._introduce, self._send)
+        self.tracker = TaskTracker(
+            settings, self.archive, owner, self._dispatch, self._introduce, self._send, self.metrics
+        )
 
     async def _dispatch(self, order: TaskOrder, model: str | None) -> None:
         reply: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -1,12 +1,15 @@
 """Batches: all or none, told about once, found again after a crash."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from deployments import batches
 from deployments.errors import BatchNotFound, QueueFull, TaskConflict
+from deployments.task_archive import BatchRecord
 from deployments.tasks import BatchSubmission, TaskSubmission
 from tests.support.tracker import Bench
 
@@ -80,3 +83,63 @@ async def test_a_batch_survives_its_tracker(tmp_path: Path) -> None:
             await asyncio.sleep(0.05)
     assert second.sent[0]["status"] == "completed"
     await second.close()
+
+
+async def test_a_batch_with_an_id_that_is_taken_is_refused_whole(bench: Bench) -> None:
+    await bench.submit("b.1", digest="other")
+    with pytest.raises(TaskConflict, match=r"b\.1"):
+        await bench.submit_batch("b", 3)
+    with pytest.raises(BatchNotFound):
+        await bench.tracker.batch("b")
+    assert (await bench.tracker.counts()).active_task_ids == ("b.1",)
+    assert await bench.archive.todo("batches") == {}
+
+
+async def test_a_batch_of_which_a_task_was_deleted_is_told_about(bench: Bench) -> None:
+    await bench.submit_batch("b", 2, callback="http://x.example/")
+    await finish(bench, 1)
+    await asyncio.sleep(0.2)
+    await bench.tracker.delete("b.0")
+    await finish(bench, 1)
+    async with asyncio.timeout(5):
+        while not bench.sent:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    assert bench.sent[0]["status"] == "completed"
+    async with asyncio.timeout(5):
+        while await bench.archive.todo("batches"):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+async def test_a_submission_that_broke_off_is_closed_in_the_end(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    await bench.tracker.counts()
+    record = BatchRecord(BatchSubmission("b", ("b.0", "b.1"), "d", "http://x.example/"), time.time(), "me")
+    await bench.archive.create_batch(record)
+    await asyncio.sleep(0.3)
+    assert set(await bench.archive.todo("batches")) == {"b"}, "it may be repeated yet"
+    monkeypatch.setattr(batches, "_SUBMITTED_S", 0.1)
+    async with asyncio.timeout(5):
+        while await bench.archive.todo("batches"):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    assert bench.sent == []
+
+
+async def test_a_receiver_that_is_down_is_tried_with_growing_waits(bench: Bench) -> None:
+    bench.taken = False
+    await bench.submit_batch("b", 1, callback="http://x.example/")
+    await finish(bench, 1)
+    await asyncio.sleep(1.6)
+    assert 1 <= len(bench.sent) <= 2, "each look at what is unsettled began another try"
+
+
+async def test_an_id_is_free_again_after_its_retention(tmp_path: Path) -> None:
+    bench = Bench(str(tmp_path), sync_s=0.05, retention_s=0.2)
+    await bench.submit_batch("b", 1)
+    await finish(bench, 1)
+    async with asyncio.timeout(20):
+        while await bench.archive.batch("b") or (await bench.tracker.counts()).completed:
+            await asyncio.sleep(0.05)
+            await bench.tracker._sweeper.sweep(time.time())
+    other = TaskSubmission("b.0", 1, "other", batch_id="b", input_name="d")
+    _, new = await bench.tracker.submit_batch(BatchSubmission("b", ("b.0",), "other"), (other,))
+    assert new
+    await bench.close()

@@ -3,14 +3,17 @@
 import asyncio
 import threading
 
+import numpy as np
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 
 from deployments.config import DetectorConfig
 from deployments.detector import Detector
 from models.detect import TextLine
-from models.engine import Image, ShouldStop
+from models.engine import Image as Pixels
+from models.engine import ShouldStop
 from models.errors import DetectorUnavailable, ImageTooLarge, InvalidImage, WorkCancelled
-from models.geometry import Rect
+from models.geometry import Box, Rect
 from models.job import FindText
 from tests.support.pictures import encoded, photo, with_text
 
@@ -23,7 +26,7 @@ class Slow:
         self.began = threading.Event()
         self.stopped = threading.Event()
 
-    def detect(self, rgb: Image, should_stop: ShouldStop) -> list[TextLine]:
+    def detect(self, rgb: Pixels, should_stop: ShouldStop) -> list[TextLine]:
         self.began.set()
         while not should_stop():
             self.stopped.wait(0.01)
@@ -38,6 +41,14 @@ async def test_lines_of_a_file() -> None:
     assert box.left <= REGION.x + 2
     assert box.right >= REGION.x + REGION.width - 2
     assert await detector.detect(encoded(PIXELS), FindText(exclude=(Rect(0, 0, 640, 480),))) == ()
+
+
+async def test_lines_on_transparent_ground() -> None:
+    """Both letters and what is not seen are black."""
+    picture = Image.new("RGBA", (320, 120))
+    ImageDraw.Draw(picture).text((40, 40), "SALE 50%", font=ImageFont.load_default(34), fill="black")
+    (line,) = await Detector(CONFIG).detect(encoded(np.asarray(picture)), FindText())
+    assert line.region().cover().overlaps(Box(40, 40, 180, 80))
 
 
 async def test_a_missing_package_is_told_by_every_call() -> None:

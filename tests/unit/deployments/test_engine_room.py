@@ -130,7 +130,8 @@ async def test_auto_by_name_takes_the_default_model_for_its_network() -> None:
     room = made(config(), Loader(failures=0), retry_s=(60,))
     await asyncio.wait_for(asyncio.create_task(room.run()), 10)
     engine = (await room.lease("auto")).engine
-    assert engine.info == replace((await room.lease(None)).engine.info, name="auto")
+    default = (await room.lease(None)).engine.info
+    assert engine.info == replace(default, name="auto", network=default.name)
 
 
 @pytest.mark.parametrize("model", ["auto", "fake"])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deployments.attempts import ReplicaDrained, ReplicaLost
-from deployments.errors import QueueFull, TaskConflict, TaskFinished, TaskNotFound, TaskRunning
+from deployments.errors import TaskConflict, TaskFinished, TaskNotFound, TaskRunning
 from deployments.progress import UnitProgress
 from deployments.protocol import AttemptReport, EngineReport, ReplicaReport, TaskEnd, Verdict
 from deployments.tasks import Stage, TaskStatus
@@ -75,6 +75,8 @@ async def test_three_deaths_end_a_task_in_error(bench: Bench) -> None:
     snapshot = await bench.tracker.snapshot("a")
     assert (snapshot.status, snapshot.error_code) == (TaskStatus.ERROR, "replica_died")
     assert "3 times" in (snapshot.error_message or "")
+    ended = {labels for labels in bench.metrics.counts if labels[0] == "iopaint_tasks_ended"}
+    assert ended == {("iopaint_tasks_ended", "error", "replica_died")}
 
 
 async def test_cancelled_stays_cancelled(bench: Bench) -> None:
@@ -100,33 +102,6 @@ async def test_a_completed_task_cannot_be_cancelled(bench: Bench) -> None:
 async def test_unknown(bench: Bench) -> None:
     with pytest.raises(TaskNotFound):
         await bench.tracker.snapshot("nope")
-
-
-async def test_the_queue_is_bounded(tmp_path: Path) -> None:
-    bench = Bench(str(tmp_path), max_queued=2)
-    for number in range(4):  # without replicas two are dispatched, to wake a service scaled to zero
-        await bench.submit(f"t{number}")
-        await asyncio.sleep(0.05)
-    with pytest.raises(QueueFull) as caught:
-        await bench.submit("one-more")
-    assert caught.value.details["retry_after_s"] >= 1
-    await bench.close()
-
-
-async def test_the_time_to_come_again_follows_the_measured_rate(tmp_path: Path) -> None:
-    bench = Bench(str(tmp_path), max_queued=1)
-    await bench.submit("first")
-    order, reply = await bench.order()
-    now = time.time()  # it worked for eight seconds
-    await bench.tracker.finish(TaskEnd("first", TaskStatus.COMPLETED, order.attempt, now, now - 8))
-    reply.set_result(None)
-    for number in range(3):  # two are out at replicas, one waits
-        await bench.submit(f"t{number}")
-        await asyncio.sleep(0.05)
-    with pytest.raises(QueueFull) as caught:
-        await bench.submit("one-more")
-    assert caught.value.details["retry_after_s"] == pytest.approx(8, abs=0.1)  # one place, one at work at a time
-    await bench.close()
 
 
 async def test_a_new_tracker_finds_everything_in_the_archive(tmp_path: Path) -> None:
@@ -169,24 +144,6 @@ async def test_the_first_end_in_the_archive_stands(bench: Bench) -> None:
     await bench.archive.create_end(TaskEnd("a", TaskStatus.CANCELLED, order.attempt, time.time()))
     await bench.complete(order, reply)
     assert await bench.status("a") is TaskStatus.CANCELLED
-
-
-async def test_clients_take_turns(tmp_path: Path) -> None:
-    bench = Bench(str(tmp_path))
-    await bench.submit("wakes-1", client="other")  # without replicas two are dispatched at once
-    await bench.submit("wakes-2", client="other")
-    for number in range(20):
-        await bench.submit(f"many-{number}", client="greedy")
-    await bench.submit("urgent", client="greedy", priority=5)
-    await bench.submit("one", client="modest")
-    assert (await bench.tracker.snapshot("one")).queue_position == 1
-    order = []
-    for _ in range(6):
-        given, reply = await bench.order()
-        order.append(given.task_id)
-        await bench.complete(given, reply)
-    assert order == ["wakes-1", "wakes-2", "urgent", "one", "many-0", "many-1"]
-    await bench.close()
 
 
 async def test_a_drained_replica_is_not_held_against_the_task(bench: Bench) -> None:
@@ -279,21 +236,6 @@ async def test_ends_are_told_once_although_the_tracker_was_rebuilt(tmp_path: Pat
     await second.close()
 
 
-async def test_one_clients_tasks_are_bounded_and_anothers_are_not(tmp_path: Path) -> None:
-    bench = Bench(str(tmp_path), max_active_per_client=2)
-    for task_id in ("a", "b"):
-        await bench.submit(task_id, client="key:one")
-    with pytest.raises(QueueFull, match="MAX_TASKS_PER_CLIENT"):
-        await bench.submit("c", client="key:one")
-    assert await bench.submit("a", client="key:one") is False, "the same task again is no new one"
-    assert await bench.submit("c", client="key:two")
-    assert (await bench.tracker.counts("key:one")).active_task_ids == ("a", "b")
-    await bench.tracker.cancel("a")
-    assert await bench.submit("d", client="key:one")
-    assert (await bench.tracker.counts("key:one")).cancelled == 1
-    await bench.close()
-
-
 async def test_a_tracker_that_heard_of_no_replica_has_one_introduce_itself_once(tmp_path: Path) -> None:
     bench = Bench(str(tmp_path), sync_s=0.05, lease_s=0.2)
     try:
@@ -301,11 +243,13 @@ async def test_a_tracker_that_heard_of_no_replica_has_one_introduce_itself_once(
         await bench.introductions.put(ReplicaReport("r", EngineReport("", "", "fake", "loading")))
         await bench.introductions.put(ReplicaReport("r", EngineReport("fake", "cpu", "fake", "ready")))
         for _ in range(200):
-            # Its replica is gone again after a lease, and the service is healthy all the same.
-            state = await bench.tracker.state()
-            if state.status == "healthy" and not state.diagnostics["replicas"]:
+            if (await bench.tracker.state()).status == "healthy":
                 break
             await asyncio.sleep(0.02)
+        # Its replica leaves, as for a scale to zero, and the service is healthy all the same.
+        await bench.tracker.forget_replica("r")
+        await asyncio.sleep(0.4)
+        state = await bench.tracker.state()
         assert (state.status, state.diagnostics["replicas"]) == ("healthy", [])
         assert bench.introductions.empty()
         await bench.introductions.put(ReplicaReport("s", EngineReport("fake", "cpu", "fake", "ready")))
@@ -324,3 +268,43 @@ async def test_an_attempt_whose_call_ended_unaccounted_is_made_again(tmp_path: P
     again, _ = await bench.order()
     assert (again.task_id, again.attempt) == ("a", order.attempt + 1)
     await bench.close()
+
+
+async def test_what_is_read_again_from_the_archive_is_no_news_for_ever(tmp_path: Path) -> None:
+    first = Bench(str(tmp_path), "first")
+    await first.submit("old")
+    await first.complete(*await first.order())
+    await first.close()
+    bench = Bench(str(tmp_path), "second", max_remembered=0)
+    await bench.tracker.counts()
+    await asyncio.sleep(0.2)  # its first look around
+    known = await bench.tracker.changes("", -1, 0)
+    await bench.tracker.snapshot("old")
+    asked = 0
+    started = time.monotonic()
+    while time.monotonic() - started < 0.5:
+        news = await bench.tracker.changes(known.epoch, known.version, 0.4)
+        assert news.tasks == ()
+        known, asked = news, asked + 1
+    assert asked <= 3, "the long poll came back at once, again and again"
+    await bench.submit("new")
+    assert [s.task_id for s in (await bench.tracker.changes(known.epoch, known.version, 5)).tasks] == ["new"]
+    await bench.close()
+
+
+async def test_asking_for_a_task_while_it_is_deleted_does_not_bring_it_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.submit("a")
+    await bench.complete(*await bench.order())
+    delete = bench.archive.delete_prefix
+
+    async def slow(prefix: str) -> None:
+        await bench.tracker.snapshot("a")
+        await delete(prefix)
+
+    monkeypatch.setattr(bench.archive, "delete_prefix", slow)
+    await bench.tracker.delete("a")
+    with pytest.raises(TaskNotFound):
+        await bench.tracker.snapshot("a")
+    assert await bench.submit("a", digest="other") is True

@@ -20,7 +20,8 @@ from models.engines.lama.parameters import generator_state
 from models.errors import WorkCancelled
 from models.geometry import Rect
 from models.job import DiffusionOptions, InpaintJob
-from models.pipeline import ProgressEvent, process
+from models.pipeline import process
+from models.progress import ProgressEvent
 from tests.support import lama
 from tests.support.pictures import encoded, photo
 
