@@ -12,23 +12,25 @@ from pydantic import ValidationError
 from deployments.tasks import TaskInput
 from ingress import intake, json_limits
 from ingress.config import AppConfig
-from ingress.errors import BodyTooLarge, UnreadableBody, UnsupportedContentType, invalid_field
+from ingress.errors import BodyTooLarge, UnreadableBody, invalid_field
 from ingress.intake import Intake
 from ingress.schemas.requests import BatchHead, BatchItem
 from models.errors import InvalidField, TextRemovalError
 
 _FILE = re.compile(r"(?P<kind>image|mask)_(?P<number>0|[1-9][0-9]{0,5})")
 _MAX_ITEMS_BYTES = 16 * 2**20
-"""Of the JSON field of a form; what JSON may hold bounds it further."""
+"""Of the texts of a form, the items' JSON among them; what JSON may hold bounds it further."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchIntake:
     head: BatchHead
     items: tuple[Intake[BatchItem], ...]
+    digests: tuple[str, ...]
+    """Of the content of each item."""
 
     def content_sha256(self) -> str:
-        return hashlib.sha256("".join(item.content_sha256() for item in self.items).encode()).hexdigest()
+        return hashlib.sha256("".join(self.digests).encode()).hexdigest()
 
     def inputs(self) -> list[TaskInput]:
         return [TaskInput(item.job, item.image, item.mask) for item in self.items]
@@ -36,13 +38,10 @@ class BatchIntake:
 
 async def read(request: Request, config: AppConfig) -> BatchIntake:
     """Raises what is wrong, naming the item; nothing of a batch is accepted when one item is not."""
-    content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if content_type == "multipart/form-data":
+    if intake.is_form(request):
         most = 2 * config.max_batch_items
-        fields, files = await intake.read_form(request, max_files=most, max_part_size=_MAX_ITEMS_BYTES)
+        fields, files = await intake.read_form(request, max_files=most, max_text=_MAX_ITEMS_BYTES)
         return await asyncio.to_thread(_check_form, fields, files, config)
-    if content_type != "application/json" and not content_type.endswith("+json"):
-        raise UnsupportedContentType("Send application/json or multipart/form-data as the Content-Type.")
     body = await request.body()
     return await asyncio.to_thread(_check_json, body, config)
 
@@ -84,7 +83,7 @@ def _check(parsed: object, files: dict[int, dict[str, bytes]], config: AppConfig
         total += len(items[-1].image) + len(items[-1].mask or b"")
         if total > config.max_batch_bytes:
             raise BodyTooLarge(f"items: the files are too large: at most {config.max_batch_bytes} bytes together.")
-    return BatchIntake(head, tuple(items))
+    return BatchIntake(head, tuple(items), tuple(item.content_sha256() for item in items))
 
 
 def _item(number: int, item: object, files: dict[str, bytes], config: AppConfig) -> Intake[BatchItem]:

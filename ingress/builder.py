@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import logging
 from typing import Any
 
 from ray import serve
@@ -14,6 +15,8 @@ from deployments.replica import DetectorReplica, InpainterReplica
 from ingress.config import VERSION, AppConfig
 from ingress.deployment import IngressReplica
 from ingress.settings import Settings, default_archive_dir
+
+log = logging.getLogger("ray.serve")
 
 _SLOTS = 4
 """Tasks that one replica works on at a time."""
@@ -58,11 +61,22 @@ def build(args: Settings) -> Application:
         user_config={},
         logging_config=logging_config,
     )
+    _warn_of_guard(args)
     tracker = tracker_config(args)
     finder = detector.bind(DetectorConfig(max_pixels=args.max_pixels, threads=_DETECTOR_THREADS, log=log_config(args)))
     bound = inpainter.bind(inpainter_config(args), tracker, finder)
     application: Application = ingress.bind(bound, AppConfig.from_settings(args), tracker, finder)
     return application
+
+
+def _warn_of_guard(args: Settings) -> None:
+    """The guard in the proxies reads their environment; what the YAML says of its settings reaches it only there."""
+    known = Settings.model_validate({})
+    for name in ("max_concurrent_calls", "upload_idle_timeout", "cors_origins"):
+        if getattr(args, name) != getattr(known, name):
+            log.warning("the HTTP proxies do not see this argument: set it in their environment, too", extra={
+                "variable": name.upper(), "argument": getattr(args, name), "in_the_proxies": getattr(known, name),
+            })  # fmt: skip
 
 
 def log_config(settings: Settings) -> LogConfig:

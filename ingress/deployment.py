@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from deployments.actor import connect
+from deployments.actor import Reconnecting, connect
 from deployments.archive_store import open_store
 from deployments.callback_policy import CallbackPolicy
 from deployments.collector import spare_what_is_loaded
@@ -41,7 +41,9 @@ class IngressReplica:
         self._log_level = LogLevel()
         self._services = Services(
             inpainter=InpaintClient(inpainter, config.request_timeout_s),
-            tasks=TaskClient(connect(tracker.for_app(app_name)), TaskArchive(open_store(tracker.archive_url))),
+            tasks=TaskClient(
+                Reconnecting(lambda: connect(tracker.for_app(app_name))), TaskArchive(open_store(tracker.archive_url))
+            ),
             check_callback=CallbackPolicy(tracker.callback_allowed_hosts).check,
             finder=DetectClient(detector, config.request_timeout_s),
             metrics=NodeMetrics(),

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 from uvicorn.protocols.http import auto
 
+from deployments.metrics import Metrics, NoMetrics, RayMetrics
 from ingress import trunk
 from ingress.connections import ConnectionLimits, GuardedProtocol
 from ingress.places import Place, Places
@@ -67,14 +68,17 @@ def guard() -> list[Middleware]:
     most = max(64, files - _RESERVED_FILES)
     limits = ConnectionLimits(settings.upload_idle_timeout, most, most * 3 // 4)
     auto.AutoHTTPProtocol = type("Guarded", (GuardedProtocol,), {"limits": limits})
-    return [Middleware(Edge, max_calls=settings.max_concurrent_calls, origins=settings.cors_origins)]
+    most_calls, origins = settings.max_concurrent_calls, settings.cors_origins
+    return [Middleware(Edge, max_calls=most_calls, origins=origins, metrics=RayMetrics())]
 
 
 class Edge:
     """Plain ASGI: drops headers that steer Serve, refuses calls beyond ``max_calls`` before their bodies are read, and
     gives Serve's own errors the shape of ours, without what they say of the inside."""
 
-    def __init__(self, app: ASGIApp, max_calls: int, origins: tuple[str, ...] = ("*",)) -> None:
+    def __init__(
+        self, app: ASGIApp, max_calls: int, origins: tuple[str, ...] = ("*",), metrics: Metrics | None = None
+    ) -> None:
         """``origins``: whose scripts may read what the guard says, as for the application's own answers."""
         self._app = app
         self._max_calls = max_calls
@@ -82,6 +86,7 @@ class Edge:
         self._trunks = Trunks(app)
         self._calls, self._downloads = Places(max_calls), Places(max_calls)
         self._refused, self._logged_at = 0, 0.0
+        self._metrics = metrics or NoMetrics()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -96,7 +101,7 @@ class Edge:
             return
         scope["headers"].append(HEADER)
         answer = _Answer(send, request_id, _cors(scope, self._origins))
-        call = _Call(receive, answer, math.inf if _is_work(scope) else _BODY_OF_OTHERS)
+        call = _Call(receive, answer, math.inf if _is_work(scope) else _BODY_OF_OTHERS, self._metrics)
         places = self._calls if _is_work(scope) else self._downloads if _is_download(scope) else None
         if places is None:
             await call.run(self._app, scope)
@@ -121,6 +126,7 @@ class Edge:
 
     def _note_refusal(self) -> None:
         """Under overload a line for each would be a load itself."""
+        self._metrics.count("iopaint_calls_refused", reason="service_unavailable")
         self._refused += 1
         if time.monotonic() - self._logged_at > _LOG_EVERY_S:
             log.warning(f"{self._refused} calls refused: {self._max_calls} are in progress (MAX_CONCURRENT_CALLS)")
@@ -130,10 +136,11 @@ class Edge:
 class _Call:
     """One, with a place. It may be ended from outside: the application hears that the client left, the client why."""
 
-    def __init__(self, receive: Receive, answer: "_Answer", most_bytes: float) -> None:
+    def __init__(self, receive: Receive, answer: "_Answer", most_bytes: float, metrics: Metrics) -> None:
         self.place = Place(lambda: self._end(*_TOO_SLOW))
         self._reader = Reader(receive, self._came)
         self._answer = answer
+        self._metrics = metrics
         self._most_bytes = most_bytes
         self._bytes = 0
         self._why: tuple[int, str, str] | None = None
@@ -164,6 +171,8 @@ class _Call:
         self.place.moved(len(message.get("body", b"")))
 
     def _end(self, *why: Any) -> None:
+        if self._why is None:
+            self._metrics.count("iopaint_calls_refused", reason=why[1])
         self._why = why
         self._reader.end()
 

@@ -5,6 +5,7 @@ import binascii
 import hashlib
 import string
 from collections.abc import Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
@@ -13,7 +14,7 @@ import pybase64
 from fastapi import Request
 from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
 
 from ingress import json_limits
 from ingress.config import AppConfig
@@ -40,7 +41,7 @@ class Intake(Generic[P]):
     mask: bytes | None
 
     def content_sha256(self) -> str:
-        """Of everything that decides the result."""
+        """Of everything that decides the result. A large file takes a while: off the event loop."""
         digest = hashlib.sha256(_JOB.dump_json(self.job))
         for data in (self.image, self.mask or b""):
             digest.update(hashlib.sha256(data).digest())
@@ -49,29 +50,57 @@ class Intake(Generic[P]):
 
 async def read(request: Request, schema: type[P], config: AppConfig) -> Intake[P]:
     """Raises what is wrong with the body: 400, 413, 415 or 422."""
-    content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if content_type == "multipart/form-data":
-        fields, files = await read_form(request, max_files=4, max_part_size=1_048_576)
+    if is_form(request):
+        fields, files = await read_form(request, max_files=4, max_text=1_048_576)
         return await asyncio.to_thread(_check, schema, fields, files, config)
-    if content_type != "application/json" and not content_type.endswith("+json"):
-        raise UnsupportedContentType("Send application/json or multipart/form-data as the Content-Type.")
     body = await request.body()
     return await asyncio.to_thread(_check_json, schema, body, config)
 
 
-async def read_form(request: Request, *, max_files: int, max_part_size: int) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Text fields and files by name; ``max_part_size``: bytes of a text field. Raises ``UnreadableBody``."""
+def is_form(request: Request) -> bool:
+    """Else it is JSON, which a body is that does not say what it is: the original's clients need not.
+
+    Raises ``UnsupportedContentType``.
+    """
+    sent = request.headers.get("content-type", "").strip()
+    content_type = sent.split(";")[0].strip().lower()
+    if sent and content_type not in ("multipart/form-data", "application/json") and not content_type.endswith("+json"):
+        raise UnsupportedContentType("Send application/json or multipart/form-data as the Content-Type.")
+    return content_type == "multipart/form-data"
+
+
+class _Form(MultiPartParser):
+    """``max_part_size`` bounds all texts together, not each alone: in memory they may take four times their bytes."""
+
+    def on_part_end(self) -> None:
+        super().on_part_end()
+        value = self.items[-1][1]
+        if isinstance(value, str):
+            self.max_part_size -= len(value.encode(errors="replace"))
+
+
+async def read_form(request: Request, *, max_files: int, max_text: int) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Text fields and files by name; ``max_text``: bytes of all text fields. Raises ``UnreadableBody``."""
     fields: dict[str, Any] = {}
     files: dict[str, bytes] = {}
     try:
-        async with request.form(max_files=max_files, max_fields=100, max_part_size=max_part_size) as form:
-            for name, value in form.items():
-                if isinstance(value, UploadFile):
-                    files[name] = await value.read()
-                else:
-                    fields[name] = value
-    except HTTPException as error:
-        raise UnreadableBody(f"The form could not be read: {error.detail}") from error
+        async with aclosing(request.stream()) as stream:
+            form = await _Form(
+                request.headers, stream, max_files=max_files, max_fields=100, max_part_size=max_text
+            ).parse()
+    except MultiPartException as error:
+        raise UnreadableBody(
+            f"The form could not be read: {error.message} At most {max_files} files, and {max_text} bytes of text "
+            "together, are allowed."
+        ) from error
+    try:
+        for name, value in form.items():
+            if isinstance(value, UploadFile):
+                files[name] = await value.read()
+            else:
+                fields[name] = value
+    finally:
+        await form.close()
     return fields, files
 
 
@@ -118,6 +147,8 @@ def _check(schema: type[P], fields: dict[str, Any], files: dict[str, bytes], con
     )
     options.check(intake.job.model or config.model, intake.job.diffusion)
     header = codec.probe(intake.image, max_pixels=config.max_pixels)
+    if "mask" in needed and intake.mask is not None:
+        codec.check_mask(intake.mask, width=header.width, height=header.height, max_pixels=config.max_pixels)
     codec.check_output(header.width, header.height, intake.job.output)
     find = intake.job.find_text
     areas = (intake.job.regions, find.include if find else None, find.exclude if find else None)
@@ -146,7 +177,7 @@ def _read_areas(name: str, fields: dict[str, Any], config: AppConfig) -> None:
 
 
 def _base64(name: str, text: str) -> bytes:
-    if text.startswith("data:"):
+    if text.lstrip()[:5].lower() == "data:":
         text = text.partition(",")[2]
     if any(space in text for space in string.whitespace):
         text = "".join(text.split())

@@ -1,5 +1,6 @@
 """`scripts/serve [CONFIG]`: checks the settings, starts `serve run`, says what happens, ends it cleanly."""
 
+import errno
 import os
 import secrets
 import signal
@@ -14,26 +15,23 @@ from types import FrameType
 
 import httpx
 import yaml
-from pydantic import ValidationError
 
 from ingress.json_lines import as_object
-from ingress.settings import GUARD, GUARD_VARIABLE, Settings
+from ingress.settings import GUARD, GUARD_VARIABLE, Settings, WrongSetting, from_environment
 
-_SECRETS = frozenset({"API_KEYS", "CALLBACK_SECRET"})
+_ON_EVERY = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Hosts that mean every interface, and how to reach them from here."""
 _CONFIG = Path(__file__).parent.parent / "serve_config.yaml"
 
 
 def main(config: Path = _CONFIG) -> int:
     try:
-        settings = Settings.model_validate({})
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0]).upper() if first["loc"] else "settings"
-        value = "(hidden)" if name in _SECRETS else repr(first["input"])
-        print(f"{name}={value} is not allowed: {first['msg']}.", file=sys.stderr)
+        settings = from_environment()
+    except WrongSetting as error:
+        print(error, file=sys.stderr)
         return 2
-    if _port_taken(settings.iopaint_host, settings.iopaint_port):
-        print(f"Port {settings.iopaint_port} is in use. Set IOPAINT_PORT to a free one.", file=sys.stderr)
+    if (refusal := _refusal(settings.iopaint_host, settings.iopaint_port)) is not None:
+        print(refusal, file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory(prefix="iopaint-") as folder:
         rendered = _rendered(config, settings, Path(folder))
@@ -94,7 +92,8 @@ def _supervise(child: subprocess.Popen[bytes], settings: Settings, stop: _StopRe
 
 def _announce(settings: Settings, before: str, say: _Voice) -> str:
     """Print news of the start, once each; ``ready`` when it is over."""
-    base = f"http://127.0.0.1:{settings.iopaint_port}"
+    host = _ON_EVERY.get(settings.iopaint_host, settings.iopaint_host)
+    base = f"http://{f'[{host}]' if ':' in host else host}:{settings.iopaint_port}"
     try:
         health = httpx.get(f"{base}/api/v1/health", timeout=2.0, trust_env=False)
         state = health.json()
@@ -121,6 +120,11 @@ def _rendered(path: Path, settings: Settings, folder: Path) -> Path:
     return rendered
 
 
+def close_own_cluster() -> None:
+    """For a process that starts Ray itself: it, and all that it starts, are as closed as the child's."""
+    os.environ.update(_environment())
+
+
 def _environment() -> dict[str, str]:
     """For the child: no statistics sent, a cluster of its own that only it can talk to, unless the operator says
     otherwise. Ray's ports run code for whoever reaches them: they listen on the loopback interface only, and ask for a
@@ -140,16 +144,20 @@ def _environment() -> dict[str, str]:
     return defaults | dict(os.environ) | {"PYTHONPATH": path}
 
 
-def _port_taken(host: str, port: int) -> bool:
-    # Serve's proxies share a port silently (SO_REUSEPORT), so a second service would split the traffic.
-    with socket.socket() as probe:
-        # Or connections that the last service closed a moment ago would count: a restart must work at once.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host if host != "localhost" else "127.0.0.1", port))
-        except OSError:
-            return True
-    return False
+def _refusal(host: str, port: int) -> str | None:
+    """Why nothing can listen there, in words; None where it can."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        # Serve's proxies share a port silently (SO_REUSEPORT), so a second service would split the traffic.
+        with socket.socket(family, kind) as probe:
+            # Or connections that the last service closed a moment ago would count: a restart must work at once.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return f"Port {port} is in use. Set IOPAINT_PORT to a free one."
+        return f"Nothing can listen on {host}, port {port} ({error.strerror}). Set IOPAINT_HOST or IOPAINT_PORT."
+    return None
 
 
 if __name__ == "__main__":

@@ -2,13 +2,16 @@
 
 from starlette.requests import HTTPConnection
 
+_SCHEMES = ("http", "https", "ws", "wss")
+
 
 def base_url(connection: HTTPConnection, public_url: str) -> str:
     """``PUBLIC_URL`` if set, else from X-Forwarded-Proto/Host/Prefix, else Host and root path. No trailing slash."""
     if public_url:
         return public_url
     headers = connection.headers
-    proto = _first(headers.get("x-forwarded-proto")) or connection.url.scheme.replace("ws", "http")
+    forwarded = _first(headers.get("x-forwarded-proto")).lower()
+    proto = (forwarded if forwarded in _SCHEMES else connection.url.scheme).replace("ws", "http")
     host = _first(headers.get("x-forwarded-host")) or headers.get("host", "localhost")
     prefix = _first(headers.get("x-forwarded-prefix")) or connection.scope.get("root_path", "")
     return f"{proto}://{host}{prefix}".rstrip("/")

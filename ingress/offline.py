@@ -6,7 +6,6 @@ REGIONS is a JSON file: the regions of each image by its name, and under ``*`` t
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -82,7 +81,8 @@ def main(arguments: list[str] | None = None) -> int:
     finished = offline.finished_in(given.target)
     open_jobs = {name: job for name, job in jobs.items() if offline.result_name(name, job) not in finished}
     before = len(jobs) - len(open_jobs)
-    ray.init(address=given.address, log_to_driver=False)
+    # Of a cluster of its own; nobody would look at it.
+    ray.init(address=given.address, log_to_driver=False, include_dashboard=False)
     # The bar is ours: Ray Data's would count blocks.
     ray.data.DataContext.get_current().enable_progress_bars = False
     start = time.monotonic()
@@ -111,7 +111,3 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=1, help="engines at work at a time")
     parser.add_argument("--address", default="local", help="of a Ray cluster; without it one on this machine")
     return parser.parse_args(arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

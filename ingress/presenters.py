@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 from deployments.tasks import BatchSnapshot, Delivery, ServiceState, TaskCounts, TaskSnapshot, TaskStatus
 from ingress.config import NAME, VERSION, AppConfig
@@ -13,6 +14,7 @@ from models.detect import TextLine
 from models.job import JobStats
 
 _SUFFIX = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
+_PRINTABLE = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 RESULT_PATH = "/api/v1/task-result/"
 
 
@@ -105,10 +107,11 @@ def info(state: ServiceState, config: AppConfig) -> wire.InfoBody:
 
 
 def image_headers(stats: JobStats, with_regions: bool) -> dict[str, str]:
+    """Texts are percent-encoded where a header cannot carry them: beyond ASCII, ends of lines, and the sign itself."""
     headers = {
         "X-Processing-Time": f"{stats.processing_time_s:.3f}",
         "X-Timestamp": timestamp(),
-        "X-Model": stats.model,
+        "X-Model": quote(stats.model, _PRINTABLE),
         "X-HD-Strategy": stats.hd_strategy,
         "Content-Disposition": f"inline; filename=inpainted.{_SUFFIX[stats.media_type]}",
     }
@@ -120,7 +123,7 @@ def image_headers(stats: JobStats, with_regions: bool) -> dict[str, str]:
     if stats.seed is not None:
         headers["X-Seed"] = str(stats.seed)
     if stats.notes:
-        headers["X-Notes"] = " ".join(stats.notes)
+        headers["X-Notes"] = quote(" ".join(stats.notes), _PRINTABLE)
     return headers
 
 

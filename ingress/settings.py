@@ -1,10 +1,11 @@
 """The only reader of the environment. Every variable of the settings table is a field here, named in lower case."""
 
+import base64
 import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -15,6 +16,7 @@ from pydantic_settings import (
 
 from models.catalog import WEIGHTS_VARIABLES
 from models.engine import Precision
+from models.errors import TextRemovalError
 from models.registry import is_known, known_models
 
 Device = Literal["cpu", "cuda", "mps"]
@@ -43,6 +45,30 @@ def guard_is_on() -> bool:
     return os.environ.get(GUARD_VARIABLE) == GUARD
 
 
+_SECRETS = frozenset({"API_KEYS", "CALLBACK_SECRET"})
+
+
+class WrongSetting(TextRemovalError):
+    """A value that is not allowed; ``details["variable"]`` names where. Of a secret the message does not tell it."""
+
+
+def weights_sources() -> dict[str, str]:
+    """IOPaint's variables that say where weights come from; an empty ``*_MD5``: they are not checked."""
+    given = {name: value for name in WEIGHTS_VARIABLES if (value := os.environ.get(name)) is not None}
+    return {name: value for name, value in given.items() if value or name.endswith("_MD5")}
+
+
+def from_environment() -> "Settings":
+    """Raises ``WrongSetting``."""
+    try:
+        return Settings.model_validate({})
+    except ValidationError as error:
+        first = error.errors()[0]
+        variable = str(first["loc"][0]).upper() if first["loc"] else "settings"
+        value = "(hidden)" if variable in _SECRETS else repr(first["input"])
+        raise WrongSetting(f"{variable}={value} is not allowed: {first['msg']}.", variable=variable) from None
+
+
 class Settings(BaseSettings):
     """A variable set where the application is built beats the YAML's ``args``, which beat the default."""
 
@@ -64,7 +90,8 @@ class Settings(BaseSettings):
     iopaint_threads: int = Field(0, ge=0, description="CPU threads of one replica's engine; 0: the cores it may use.")
     iopaint_precision: Precision = Field(
         "auto",
-        description="Of LaMa's convolutions: auto (bfloat16 where the hardware is fast at it), float32, bfloat16.",
+        description="Of LaMa's convolutions: auto (bfloat16 where the hardware is fast at it), float32, bfloat16 "
+        "(float32, and a note, on a processor that has none).",
     )
     iopaint_max_batch: int = Field(
         0, ge=0, description="Windows, of one request or several, that `lama` fills in one pass at most. "
@@ -125,8 +152,8 @@ class Settings(BaseSettings):
         "0: half of the memory (of the container, or the machine), or four fifths of the GPU's.",
     )  # fmt: skip
     job_memory_bytes: int = Field(
-        0, ge=0, description="Bytes that the pictures of a replica's jobs may need; further jobs wait. "
-        "0: two fifths of the memory.",
+        0, ge=0, description="Bytes that the pictures of a replica's jobs, with their regions, may need; further jobs "
+        "wait. 0: two fifths of the memory.",
     )  # fmt: skip
     weights_sources: dict[str, str] = Field(
         {}, description="IOPaint's `..._MODEL_URL` and `..._MODEL_MD5`, each a variable of its own (or all as JSON)."
@@ -157,7 +184,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment beats the arguments (the YAML's ``args``); nothing else is read."""
-        sources = {name: value for name in WEIGHTS_VARIABLES if (value := os.environ.get(name))}
+        sources = weights_sources()
         theirs = InitSettingsSource(settings_cls, {"weights_sources": sources} if sources else {})
         return theirs, env_settings, init_settings
 
@@ -191,6 +218,16 @@ class Settings(BaseSettings):
     def all_api_keys(self) -> tuple[str, ...]:
         """Of the variable and of the file."""
         return self.api_keys + (_keys_in(self.api_keys_file) if self.api_keys_file else ())
+
+    @field_validator("callback_secret")
+    @classmethod
+    def _is_key(cls, value: str) -> str:
+        # Checked here: the tracker, which signs with it, could not say why it does not start.
+        try:
+            base64.b64decode(value.removeprefix("whsec_"), validate=True)
+        except ValueError:
+            raise ValueError("base64 is expected, with or without whsec_ before it (openssl rand -base64 24)") from None
+        return value
 
     @field_validator("log_level", mode="before")
     @classmethod

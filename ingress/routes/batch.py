@@ -72,13 +72,13 @@ def build(services: Services, config: AppConfig) -> APIRouter:
 async def _zip(tasks: TaskService, snapshot: BatchSnapshot, report: wire.BatchBody) -> AsyncIterator[bytes]:
     """No more than a piece of a picture in memory."""
     archive = BatchZip()
-    number = 0
     async for task, result in tasks.batch_results(snapshot):
         if result is not None:
+            # Its place among those submitted, of which some may be deleted.
+            number = task.task_id.removeprefix(f"{snapshot.batch_id}.")
             suffix = presenters.suffix(result.stats.media_type)
             async for piece in archive.add(f"{number}_{task.task_id}.{suffix}", result.pieces):
                 yield piece
-        number += 1
     yield archive.finish("report.json", report.model_dump_json(indent=2).encode())
 
 
@@ -102,7 +102,7 @@ def _items(read: batch_intake.BatchIntake, batch_id: str, client: str) -> list[t
                 task_id=f"{batch_id}.{number}",
                 total_regions=len(item.job.regions or ()) or 1,
                 traceparent=traceparent(),
-                content_sha256=item.content_sha256(),
+                content_sha256=digest,
                 client=client,
                 priority=read.head.priority,
                 batch_id=batch_id,
@@ -110,5 +110,5 @@ def _items(read: batch_intake.BatchIntake, batch_id: str, client: str) -> list[t
             ),
             given,
         )
-        for number, (item, given) in enumerate(zip(read.items, read.inputs(), strict=True))
+        for number, (item, given, digest) in enumerate(zip(read.items, read.inputs(), read.digests, strict=True))
     ]

@@ -1,5 +1,6 @@
 """The three synchronous calls and the asynchronous one."""
 
+import asyncio
 import uuid
 from typing import Any
 
@@ -42,7 +43,7 @@ async def submit(
         task_id=sent.task_id or str(uuid.uuid4()),
         total_regions=len(read.job.regions or ()),
         traceparent=traceparent(),
-        content_sha256=read.content_sha256(),
+        content_sha256=await asyncio.to_thread(read.content_sha256),
         callback_url=sent.callback_url,
         enable_progress=sent.enable_progress,
         progress_interval_s=sent.progress_interval,
@@ -50,10 +51,11 @@ async def submit(
         priority=sent.priority,
         model=read.job.model,
     )
+    # Asked before: once the task is accepted nothing may keep its id from the client.
+    counts = await visible(services.tasks, request).counts()
     snapshot, new = await visible(services.tasks, request).submit(
         submission, TaskInput(read.job, read.image, read.mask)
     )
-    counts = await visible(services.tasks, request).counts()
     url = links.websocket_url(request, config.public_url, snapshot.task_id)
     answer = presenters.accepted(snapshot, counts.estimated_wait_s, url)
     return JSONResponse(answer.model_dump(), 202 if new else 200)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import math
 import re
 import time
 import uuid
@@ -56,7 +57,8 @@ def build(services: Services, config: AppConfig) -> APIRouter:
 async def _serve(socket: WebSocket, services: Services, config: AppConfig, task_id: str | None, refusal: str) -> None:
     origin = socket.headers.get("origin")
     await socket.accept()
-    if origin and "*" not in config.cors_origins and origin not in config.cors_origins:
+    own = (origin or "").partition("://")[2] == socket.headers.get("host")
+    if origin and not own and not {"*", origin} & set(config.cors_origins):
         await socket.close(4403, "This origin is not allowed (CORS_ORIGINS).")
         return
     if refusal:
@@ -114,7 +116,8 @@ class _Session:
             self._watch.add(self._own)
         while True:
             for snapshot in await self._watch.changes(self._pause_s()):
-                await self._state(snapshot)
+                if self._wants(snapshot):
+                    await self._state(snapshot)
             await self._repeat()
             if time.monotonic() - self._heard_at > self._config.websocket_idle_s:
                 raise _Silent
@@ -131,7 +134,10 @@ class _Session:
             self._heard_at = time.monotonic()
             text = said.get("text") or ""  # bytes are no JSON text
             try:
-                message = json.loads(text) if len(text) <= self._config.max_message_chars else None
+                if len(text) > self._config.max_message_chars:
+                    message = None
+                else:
+                    message = json.loads(text, parse_float=_finite, parse_constant=_finite)
             except (ValueError, RecursionError):
                 message = None
             if not isinstance(message, dict):
@@ -168,7 +174,6 @@ class _Session:
         if not self._subscribed:
             self._subscribed = True
             self._watch.follow_all(False)
-            self._live.clear()
         await self._put(presenters.message("task_subscribed", task_id=task_id))
         self._ended.pop(task_id, None)  # who subscribes again is told the end again
         self._watch.add(task_id)
@@ -176,7 +181,6 @@ class _Session:
     async def _unsubscribe(self, task_id: str) -> None:
         self._subscriptions.discard(task_id)
         self._watch.remove(task_id)
-        self._live.pop(task_id, None)
         await self._put(presenters.message("task_unsubscribed", task_id=task_id))
 
     async def _status(self, task_id: str) -> None:
@@ -188,13 +192,19 @@ class _Session:
         await self._put(presenters.progress(snapshot))
 
     async def _cancel(self, task_id: str) -> None:
+        told = task_id in self._ended
         try:
             snapshot = await self._tasks.cancel(task_id)
         except TextRemovalError as error:
             await self._error(error.message)
             return
-        if task_id not in self._ended:
-            await self._state(snapshot)
+        if told:
+            self._ended.pop(task_id, None)  # who asks again is told the end again
+        await self._state(snapshot)
+
+    def _wants(self, snapshot: TaskSnapshot) -> bool:
+        """Asked when it is sent: what was on its way may have been unsubscribed from meanwhile."""
+        return not self._subscribed or not self._subscriptions.isdisjoint({snapshot.task_id, snapshot.batch_id})
 
     async def _state(self, snapshot: TaskSnapshot, wait_s: float = _NEWS_SOON_S) -> None:
         task_id = snapshot.task_id
@@ -219,7 +229,9 @@ class _Session:
         """The newest state again, with fresh times, for tasks that had no news for their interval."""
         now = time.monotonic()
         for snapshot, due_at in list(self._live.values()):
-            if now >= due_at:
+            if not self._wants(snapshot):
+                self._live.pop(snapshot.task_id, None)
+            elif now >= due_at:
                 await self._state(snapshot, 0.0)
 
     def _pause_s(self) -> float:
@@ -234,3 +246,11 @@ class _Session:
         async with self._lock, asyncio.timeout(_SEND_S):
             self._heard_at = time.monotonic()
             await self._socket.send_text(json.dumps(message))
+
+
+def _finite(text: str) -> float:
+    """Raises ``ValueError``: NaN and infinities are no JSON, though Python reads and writes them."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is no JSON")
+    return value

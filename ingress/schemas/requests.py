@@ -23,7 +23,8 @@ _IMAGE = "Base64 of an image file; a `data:image/...;base64,` prefix is accepted
 
 
 class RectModel(BaseModel):
-    """A rectangle in pixels, origin top left. Fractions cover the pixels they touch."""
+    """A rectangle in pixels, origin top left. Fractions cover the pixels they touch. Its corners lie within
+    1,000,000,000 pixels of the origin."""
 
     x: float = Field(description="Left edge, pixels.")
     y: float = Field(description="Top edge, pixels.")
@@ -35,7 +36,7 @@ class RectModel(BaseModel):
 
 
 class PolygonModel(BaseModel):
-    """A polygon in pixels, origin top left."""
+    """A polygon in pixels, origin top left. Its corners lie within 1,000,000,000 pixels of the origin."""
 
     points: list[tuple[float, float]] = Field(
         description="Corners as [x, y], 3 or more.", min_length=3, max_length=10_000
@@ -84,7 +85,9 @@ class Parameters(ImageRequest):
     sd_strength: float = Field(1.0, ge=0, le=1, description="Strength of diffusion models.")
     sd_guidance_scale: float = Field(7.5, ge=0, description="Guidance scale of diffusion models.")
     sd_sampler: str = Field(
-        "ddim", description="Sampler of diffusion models, in any case; an unknown one is refused with the known ones."
+        "ddim",
+        max_length=100,
+        description="Sampler of diffusion models, in any case; an unknown one is refused with the known ones.",
     )
     hd_strategy: Literal["Original", "Crop", "Resize", "Auto"] | None = Field(
         None, description="How large images are run: Original, Crop, Resize (IOPaint's meanings) or Auto (the default)."
@@ -94,7 +97,9 @@ class Parameters(ImageRequest):
     hd_strategy_resize_limit: int = Field(1280, ge=8, description="Resize: longest side that is run, pixels.")
     prompt: str = Field("", max_length=10_000, description="Prompt of diffusion models.")
     negative_prompt: str = Field("", max_length=10_000, description="Negative prompt of diffusion models.")
-    model: str | None = Field(None, description="Engine; one of those that `/info` names. It never falls back.")
+    model: str | None = Field(
+        None, max_length=200, description="Engine; one of those that `/info` names. It never falls back."
+    )
     output_format: Literal["png", "jpeg", "webp"] = Field("png", description="Format of the result.")
     quality: int = Field(95, ge=1, le=100, description="Of jpeg and webp; webp at 100 is lossless.")
     mask_mode: Literal["box", "strokes", "auto"] | None = Field(
@@ -211,7 +216,9 @@ class RemoveTextRequest(TextFields, Parameters):
         "auto", description="What of a line is replaced; auto: its letters where they are found with confidence."
     )
     model: str | None = Field(
-        "auto", description="Engine; one of those that `/info` names. auto: for each line, what did best beside it."
+        "auto",
+        max_length=200,
+        description="Engine; one of those that `/info` names. auto: for each line, what did best beside it.",
     )
 
 

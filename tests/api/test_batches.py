@@ -47,6 +47,15 @@ def test_a_batch_from_submit_to_zip(api: Api) -> None:
         assert json.loads(archive.read("report.json"))["counts"]["error"] == 1
 
 
+def test_pictures_keep_their_numbers_when_others_are_deleted(api: Api) -> None:
+    submit(api, count=3)
+    for task_id in ("b.0", "b.1", "b.2"):
+        api.tasks.move(task_id, TaskStatus.COMPLETED, 100.0)
+    api.client.delete("/api/v1/tasks/b.1")
+    with zipfile.ZipFile(io.BytesIO(api.client.get("/api/v1/batch-result/b").content)) as archive:
+        assert archive.namelist() == ["0_b.0.png", "2_b.2.png", "report.json"]
+
+
 def test_masks_and_regions_in_one_batch(api: Api) -> None:
     both = api.post("inpaint-batch", {"items": [ITEM, {"image": BODY["image"], "mask": BODY["image"]}]})
     assert both.status_code == 202
@@ -109,6 +118,22 @@ def test_subscribing_to_a_batch_means_its_tasks(api: Api) -> None:
         assert {socket.receive_json()["task_id"] for _ in range(2)} == {"b.0", "b.1"}
         api.tasks.move("b.0", TaskStatus.COMPLETED, 100.0)
         assert socket.receive_json()["type"] == "task_completed"
+
+
+def test_unsubscribing_from_a_batch_ends_its_tasks_updates(api: Api) -> None:
+    with api.client.websocket_connect("/api/v1/ws/progress") as socket:
+        socket.receive_json()
+        socket.send_json({"type": "subscribe_task", "task_id": "b"})
+        socket.receive_json()
+        submit(api)
+        for _ in range(2):
+            socket.receive_json()
+        socket.send_json({"type": "unsubscribe_task", "task_id": "b"})
+        while socket.receive_json()["type"] != "task_unsubscribed":
+            pass
+        time.sleep(2.5)
+        socket.send_json({"type": "ping"})
+        assert socket.receive_json()["type"] == "pong", "its tasks were repeated all the same"
 
 
 def test_deleting_a_task(api: Api) -> None:

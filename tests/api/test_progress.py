@@ -80,7 +80,9 @@ def test_questions_and_nonsense(api: Api) -> None:
         socket.receive_json()
         socket.send_json({"type": "ping", "timestamp": "then"})
         assert socket.receive_json() == {"type": "pong", "timestamp": "then"}
-        for nonsense in ("{", "[]", "7", '{"type": 5}', '{"type": "dance"}', '{"type": "cancel_task"}', "x" * 70_000):
+        for nonsense in ("{", "[]", "7", '{"type": 5}', '{"type": "dance"}', '{"type": "cancel_task"}', "x" * 70_000,
+                         '{"type": "ping", "timestamp": NaN}', '{"type": "ping", "timestamp": [-Infinity]}',
+                         '{"type": "ping", "timestamp": 1e999}'):  # fmt: skip
             socket.send_text(nonsense)
             assert socket.receive_json()["type"] == "error"
         socket.send_json({"type": "get_task_status", "task_id": "nope"})
@@ -89,8 +91,11 @@ def test_questions_and_nonsense(api: Api) -> None:
         assert socket.receive_json()["status"] == "pending"
         socket.send_json({"type": "cancel_task", "task_id": "t"})
         assert socket.receive_json()["type"] == "task_cancelled"
-        socket.send_json({"type": "ping", "timestamp": "still"})
-        assert socket.receive_json()["type"] == "pong", "the end was sent twice"
+        socket.send_json({"type": "ping", "timestamp": 1.5})
+        assert socket.receive_json() == {"type": "pong", "timestamp": 1.5}, "the end was sent twice"
+        for _ in range(2):  # who asks again is told again
+            socket.send_json({"type": "cancel_task", "task_id": "t"})
+            assert socket.receive_json()["type"] == "task_cancelled"
 
 
 def test_silence_is_filled_at_the_interval_with_fresh_times(api: Api) -> None:
@@ -131,9 +136,42 @@ def test_without_progress_only_the_end_is_sent(api: Api) -> None:
         assert socket.receive_json()["type"] == "task_completed"
 
 
-def test_narrowed_origins_hold_for_websockets() -> None:
+@pytest.mark.parametrize("origin", ["https://a.example", "http://[", "null", "testserver", "x://"])
+def test_narrowed_origins_hold_for_websockets(origin: str) -> None:
     api = Api(cors_origins="https://b.example")
-    with api.client.websocket_connect("/api/v1/ws/progress", headers={"Origin": "https://a.example"}) as socket:
+    with api.client.websocket_connect("/api/v1/ws/progress", headers={"Origin": origin}) as socket:
         with pytest.raises(WebSocketDisconnect) as closed:
             socket.receive_json()
         assert closed.value.code == 4403
+
+
+def test_the_services_own_page_may_connect_whatever_the_origins() -> None:
+    api = Api(cors_origins="https://b.example")
+    headers = {"Origin": "http://testserver", "Host": "testserver"}
+    with api.client.websocket_connect("/api/v1/ws/progress", headers=headers) as socket:
+        assert socket.receive_json()["type"] == "connection_established"
+
+
+def heard(socket: Any, seconds: float) -> list[dict[str, Any]]:
+    """Everything that arrives meanwhile."""
+    found, end = [], time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(0.1)
+        socket.send_json({"type": "ping"})
+        while (message := socket.receive_json())["type"] != "pong":
+            found.append(message)
+    return found
+
+
+def test_what_was_on_its_way_is_not_sent_once_one_is_chosen(api: Api) -> None:
+    submit(api, "foreign", progress_interval=0.2)
+    with connect(api) as socket:
+        socket.receive_json()
+        api.tasks.move("foreign", TaskStatus.PROCESSING, 10.0)
+        socket.receive_json()
+        # Within the pause after an update: it is kept for the next round.
+        api.tasks.move("foreign", TaskStatus.PROCESSING, 20.0)
+        socket.send_json({"type": "subscribe_task", "task_id": "mine"})
+        while socket.receive_json()["type"] != "task_subscribed":
+            pass
+        assert heard(socket, 1.0) == []

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from fastapi.testclient import TestClient
@@ -161,6 +162,15 @@ def test_links_follow_what_the_client_sees(api: Api) -> None:
     headers = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "a.example", "X-Forwarded-Prefix": "/p"}
     answer = api.post("inpaint-regions-async", BODY | {"task_id": "t-3"}, headers=headers).json()
     assert answer["websocket_url"] == "wss://a.example/p/api/v1/ws/progress/t-3"
+    for sent, scheme in (
+        ("HTTPS", "wss"),
+        ("Wss, http", "wss"),
+        ("ws", "ws"),
+        ("gopher", "ws"),
+        ("javascript:x", "ws"),
+    ):
+        answer = api.post("inpaint-regions-async", BODY, headers={"X-Forwarded-Proto": sent}).json()
+        assert answer["websocket_url"].startswith(f"{scheme}://testserver/api/v1/ws/progress/"), sent
     silent = api.post("inpaint-regions-async", BODY | {"enable_progress": False}).json()
     assert silent["websocket_url"] is None
     public = Api(public_url="https://b.example/x/")
@@ -172,11 +182,18 @@ BAD_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"regions": []}, "regions"),
     ({"regions": [REGION, {"x": 1, "y": 2, "width": 3}]}, "regions[1].height"),
     ({"regions": [{"points": [[0, 0], [1, 1]]}]}, "regions[0].points"),
+    ({"regions": [REGION, {"points": [[-20, 10], [10, -20], [-20, -20]]}]}, "regions[1]"),
     ({"regions": [REGION, {"x": 400, "y": 0, "width": 5, "height": 5}]}, "regions[1]"),
+    ({"regions": [REGION, {"x": 1e308, "y": 0, "width": 1e308, "height": 5}]}, "regions[1]"),
+    ({"regions": [REGION, {"x": 0, "y": 0, "width": 1.1e9, "height": 5}]}, "regions[1]"),
+    ({"regions": [{"points": [[10, 10], [1e19, 20], [10, 30]]}]}, "regions[0]"),
+    ({"regions": [{"points": [[1, -1.7e308], [-1e15, 1.7e308], [1e307, 1], [1e200, 5]]}]}, "regions[0]"),
     ({"sd_steps": "many"}, "sd_steps"),
     ({"quality": 101}, "quality"),
     ({"output_format": "gif"}, "output_format"),
     ({"model": "mat"}, "model"),
+    ({"model": "m" * 1_000_000}, "model"),
+    ({"sd_sampler": "ddim" * 26}, "sd_sampler"),
     ({"regions": "x"}, "regions"),
 ]
 
@@ -186,7 +203,26 @@ def test_a_wrong_value_is_422_and_names_the_field(api: Api, change: dict[str, An
     response = api.post("inpaint-regions", BODY | change)
     assert response.status_code == 422, response.text
     assert response.json()["detail"].startswith(field)
+    assert len(response.text) < 500
     assert set(response.json()) == {"detail", "error", "request_id"}
+
+
+BAD_MASKS = [
+    (encoded(photo(64, 48)), 422, "mask must have the image's size, 320x240 pixels; it has 64x48."),
+    (b"plain words", 415, "mask: The data is not an image of a supported format"),
+    (IMAGE[:20], 400, "mask: The image is damaged"),
+]
+
+
+@pytest.mark.parametrize(("mask", "status", "detail"), BAD_MASKS, ids=["size", "format", "damaged"])
+def test_a_mask_that_does_not_fit_is_refused_by_its_header(api: Api, mask: bytes, status: int, detail: str) -> None:
+    sent = {"image": b64(IMAGE), "mask": b64(mask)}
+    alone = api.post("inpaint", sent)
+    assert (alone.status_code, alone.json()["detail"][: len(detail)]) == (status, detail)
+    of_batch = api.post("inpaint-batch", {"items": [BODY, sent]})
+    told = f"items[1]: {detail}"
+    assert (of_batch.status_code, of_batch.json()["detail"][: len(told)]) == (status, told)
+    assert (api.inpainter.jobs, api.tasks.tasks) == ([], {})
 
 
 @pytest.mark.parametrize("task_id", [".hidden", "a/b", "a b", "x" * 129, ""])
@@ -269,6 +305,21 @@ def test_every_header_of_a_picture_can_be_read_by_scripts_of_other_origins() -> 
     sent = presenters.image_headers(stats, with_regions=True)
     assert sent.keys() <= set(exposed.split(", "))
     assert {"X-Erased", "X-Seed", "X-Notes"} <= sent.keys()
+
+
+def test_headers_carry_any_text(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Percent-encoded where they could not; the figures say it as it is."""
+    note = "模型 of 50 %:\r\nSet-Cookie: a=1 \x7f — no."
+    stats = replace(STATS, notes=('Plain, 1+1 = 2; "so".', note), model="maker/模型")
+    monkeypatch.setattr("tests.support.fakes.STATS", stats)
+    answer = api.post("inpaint-regions", BODY)
+    assert answer.status_code == 200
+    assert answer.headers["x-notes"].startswith('Plain, 1+1 = 2; "so". %E6%A8%A1')
+    assert answer.headers["x-notes"].isascii()
+    assert answer.headers["x-notes"].isprintable()
+    assert unquote(answer.headers["x-notes"]) == " ".join(stats.notes)
+    assert unquote(answer.headers["x-model"]) == stats.model
+    assert api.post("inpaint-regions-json", BODY).json()["processing_stats"]["notes"] == list(stats.notes)
 
 
 def test_documentation_is_self_contained_and_complete(api: Api) -> None:

@@ -1,5 +1,6 @@
 """API keys: who gets in, and what each key sees."""
 
+import hashlib
 import io
 import logging
 import zipfile
@@ -52,6 +53,19 @@ def test_without_a_right_key_nothing_works(api: Api, headers: dict[str, str]) ->
 )
 def test_a_right_key_opens(api: Api, headers: dict[str, str]) -> None:
     assert api.post("inpaint-regions", BODY, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("key", ["first-key", "second-key", "wrong", "schlüssel"])
+def test_a_key_is_compared_with_all_keys_in_constant_time(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = []
+
+    def compare_digest(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return one == other
+
+    monkeypatch.setattr("ingress.security.hmac.compare_digest", compare_digest)
+    assert (KeyRing(KEYS).owner(key) is not None) == (key in KEYS)
+    assert compared == [tuple(hashlib.sha256(one.encode()).digest() for one in (key, ours)) for ours in KEYS]
 
 
 def test_health_and_documentation_are_open_and_health_tells_less(api: Api) -> None:

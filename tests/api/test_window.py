@@ -14,6 +14,7 @@ from ingress import places
 from ingress.connections import ConnectionLimits, GuardedProtocol
 from ingress.edge import Edge
 from ingress.window import MOST_UNREAD, PIECE, Window
+from tests.support.counted import Counted
 from tests.support.service import free_port
 from tests.support.uvicorn_server import serving
 
@@ -84,7 +85,8 @@ class Server:
     def __init__(self) -> None:
         self.app = App()
         self.hoard = Hoard(Window(self.app))
-        edge = Edge(self.hoard, max_calls=1)
+        self.metrics = Counted()
+        edge = Edge(self.hoard, max_calls=1, metrics=self.metrics)
         limits = {"limits": ConnectionLimits(30, 20, 20), "held": Counter()}
         protocol = type("Guarded", (GuardedProtocol,), limits)
         self.uvicorn = uvicorn.Server(
@@ -164,6 +166,7 @@ async def test_many_bytes_may_come_where_they_are_wanted_and_none_where_not(serv
     reader, _ = await server.call(RESULT, b"Content-Length: %d\r\n\r\n" % size, bytes(size))
     assert await error_of(reader) == (413, "body_too_large")
     assert server.hoard.came - came <= 2 * 65_536
+    assert server.metrics.counts == {("iopaint_calls_refused", "body_too_large"): 1}
 
 
 async def test_a_body_without_end_while_the_answer_is_read_slowly_ends_the_call(server: Server) -> None:
@@ -198,6 +201,8 @@ async def test_an_upload_that_drips_gives_way_and_is_told_why(server: Server) ->
     reader, _ = await server.call(WORK, b"Content-Length: 4\r\n\r\n", b"body")
     assert (await reader.readline()).split()[1] == b"200"
     assert await error_of(dripping) == (408, "upload_timeout")
+    refused = "iopaint_calls_refused"
+    assert server.metrics.counts == {(refused, "service_unavailable"): 1, (refused, "upload_timeout"): 1}
 
 
 @pytest.mark.usefixtures("soon")

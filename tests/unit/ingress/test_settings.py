@@ -1,13 +1,16 @@
 """Variables of the environment arrive where they are used, and wrong ones stop the start."""
 
+import socket
 from collections.abc import Callable
 
 import pytest
 from pydantic import ValidationError
 
 from deployments.config import InpainterConfig
-from ingress.builder import inpainter_config
-from ingress.settings import Settings
+from ingress import launch
+from ingress.builder import build, inpainter_config
+from ingress.settings import Settings, from_environment
+from models.registry import needed_files
 
 
 @pytest.mark.parametrize(
@@ -42,3 +45,48 @@ def test_a_precision_that_is_none_is_named(value: str, monkeypatch: pytest.Monke
     monkeypatch.setenv("IOPAINT_PRECISION", value)
     with pytest.raises(ValidationError, match="iopaint_precision"):
         Settings.model_validate({})
+
+
+@pytest.mark.parametrize("value", ["mysecret1", "correct horse", "whsec_%%%"])
+def test_a_secret_that_is_no_key_is_named_and_not_shown(
+    value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CALLBACK_SECRET", value)
+    assert launch.main() == 2
+    said = capsys.readouterr().err
+    assert "CALLBACK_SECRET=(hidden)" in said
+    assert "openssl rand -base64 24" in said
+    assert value not in said
+
+
+def test_what_cannot_be_listened_on_is_told_apart(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("IOPAINT_HOST", "no-such-host.invalid")
+    assert launch.main() == 2
+    assert "Nothing can listen on no-such-host.invalid" in capsys.readouterr().err
+    for host, family in (("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)):
+        with socket.socket(family) as taken:
+            taken.bind((host, 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            assert launch._refusal(host, port) == f"Port {port} is in use. Set IOPAINT_PORT to a free one."
+        assert launch._refusal(host, port) is None
+
+
+def test_arguments_that_the_proxies_do_not_see_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("WARNING", "ray.serve"):
+        build(Settings.model_validate({"max_concurrent_calls": 20}))
+    assert [record.variable for record in caplog.records] == ["MAX_CONCURRENT_CALLS"]  # type: ignore[attr-defined]
+
+
+def test_an_empty_source_is_the_usual_one_and_an_empty_checksum_is_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAMA_MODEL_URL", "")
+    monkeypatch.setenv("MAT_MODEL_URL", "http://mirror/mat.pth")
+    monkeypatch.setenv("MAT_MODEL_MD5", "")
+    sources = from_environment().weights_sources
+    assert sources == {"MAT_MODEL_URL": "http://mirror/mat.pth", "MAT_MODEL_MD5": ""}
+    (mat,), (lama,) = (needed_files(name, sources) for name in ("mat", "lama"))
+    assert (mat.url, mat.md5) == ("http://mirror/mat.pth", "")
+    assert lama.url.startswith("https://")
+    assert lama.md5
