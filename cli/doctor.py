@@ -14,12 +14,12 @@ import httpx
 import obstore
 import obstore.exceptions
 import typer
-from pydantic import ValidationError
 from rich.table import Table
+from rich.text import Text
 
-from cli.output import AsJson, out
+from cli.output import out
 from deployments.archive_store import open_store
-from ingress.settings import Settings, default_archive_dir
+from ingress.settings import Settings, WrongSetting, default_archive_dir, from_environment
 from models.registry import needed_files
 from models.weights import WeightsStore
 
@@ -36,12 +36,11 @@ class Finding:
     advice: str = ""
 
 
-def command(as_json: AsJson = False) -> None:
-    """Check this machine and its settings. Exit code 1 when the service could not run."""
+def command(as_json: bool) -> None:
     try:
-        settings = Settings.model_validate({})
-    except ValidationError as error:
-        findings = [_settings_finding(error)]
+        settings = from_environment()
+    except WrongSetting as error:
+        findings = [Finding("settings", "bad", str(error), f"Correct {error.details['variable']}.")]
     else:
         findings = [check(settings) for check in CHECKS]
     if as_json:
@@ -54,16 +53,10 @@ def command(as_json: AsJson = False) -> None:
 
 def _show(findings: list[Finding]) -> None:
     table = Table("", "What", "Found", "What to do")
-    marks = {"good": "[green]ok[/]", "weak": "[yellow]weak[/]", "bad": "[red]bad[/]"}
+    marks = {"good": Text("ok", "green"), "weak": Text("weak", "yellow"), "bad": Text("bad", "red")}
     for finding in findings:
         table.add_row(marks[finding.level], finding.name, finding.found, finding.advice)
     out().print(table)
-
-
-def _settings_finding(error: ValidationError) -> Finding:
-    first = error.errors()[0]
-    name = str(first["loc"][0]).upper() if first["loc"] else "settings"
-    return Finding("settings", "bad", f"{name}={first['input']!r}: {first['msg']}", f"Correct {name}.")
 
 
 def check_python(settings: Settings) -> Finding:

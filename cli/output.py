@@ -6,18 +6,19 @@ from typing import Annotated, Any
 import typer
 from iopaint_client import Client, ConnectionFailed, Retries, TextRemovalClientError, Unauthorized
 from rich.console import Console
+from rich.text import Text
 from typer.core import TyperGroup
 
 from models.errors import TextRemovalError
 
 
 def out() -> Console:
-    """Made anew each time: tests and pipes change what stdout is."""
-    return Console(highlight=False)
+    """Made anew each time: tests and pipes change what stdout is. Paths and errors are printed as they are."""
+    return Console(highlight=False, markup=False, emoji=False)
 
 
 def err() -> Console:
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="For programs: JSON on stdout.")]
@@ -48,7 +49,7 @@ class Failing(TyperGroup):
         try:
             return super().invoke(ctx)
         except (TextRemovalClientError, TextRemovalError, OSError) as error:
-            err().print(f"[bold red]Error:[/] {error}", soft_wrap=True)
+            err().print(Text.assemble(("Error:", "bold red"), f" {error}"), soft_wrap=True)
             for kind, advice in _ADVICE.items():
                 if isinstance(error, kind):
                     err().print(advice, soft_wrap=True)

@@ -8,6 +8,8 @@ import typer
 from iopaint_client import WorkOptions
 from pydantic import TypeAdapter, ValidationError
 
+from cli import regions
+
 _AREAS = ("include", "exclude")
 
 
@@ -22,18 +24,15 @@ def _one(text: str, hints: Mapping[str, Any]) -> tuple[str, Any]:
     if not is_there or name not in hints:
         raise typer.BadParameter(f"{text!r}: NAME=VALUE is expected, with one of {', '.join(sorted(hints))}")
     if name in _AREAS:
-        return name, _regions(name, value)
+        return name, regions.listed(name, _json(name, value))
     try:
         return name, TypeAdapter(hints[name]).validate_strings(value)
     except ValidationError as error:
         raise typer.BadParameter(f"{text!r}: {error.errors()[0]['msg']}") from error
 
 
-def _regions(name: str, value: str) -> list[dict[str, Any]]:
+def _json(name: str, value: str) -> object:
     try:
-        told = json.loads(value)
+        return json.loads(value)
     except ValueError as error:
         raise typer.BadParameter(f"{name}: a JSON list of regions is expected: {error}") from error
-    if not isinstance(told, list):
-        raise typer.BadParameter(f"{name}: a JSON list of regions is expected")
-    return told

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import typer
 from iopaint_client import Polygon, Rect, RegionInput
+from iopaint_client.regions import to_wire
 
 
 def parse(text: str) -> RegionInput:
@@ -27,6 +28,16 @@ def from_file(path: Path) -> dict[str, list[RegionInput]]:
         told = json.loads(path.read_text())
     except ValueError as error:
         raise typer.BadParameter(f"{path} is not JSON: {error}") from error
-    if not isinstance(told, dict) or not all(isinstance(regions, list) for regions in told.values()):
+    if not isinstance(told, dict):
         raise typer.BadParameter(f"{path}: an object of file names and lists of regions is expected")
-    return told
+    return {name: listed(f"{path}: {name}", regions) for name, regions in told.items()}
+
+
+def listed(what: str, told: object) -> list[RegionInput]:
+    """Regions as the service takes them, from JSON. Raises ``typer.BadParameter``."""
+    try:
+        if isinstance(told, list):
+            return [*to_wire(told)]
+    except TypeError:
+        pass
+    raise typer.BadParameter(f"{what}: a JSON list of regions is expected")

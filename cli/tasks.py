@@ -49,8 +49,8 @@ def watch(context: typer.Context, task_id: TaskId, as_json: AsJson = False) -> N
                 typer.echo(json.dumps(asdict(update)))
             task.status().raise_for_end()
             return
-        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=err()) as shown:
+        name = TextColumn("{task.description}", markup=False)
+        with Progress(name, BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), console=err()) as shown:
             bar = shown.add_task(task_id, total=100)
             for update in task:
                 shown.update(bar, completed=update.progress, description=f"{task_id} {update.stage or update.status}")

@@ -2,12 +2,24 @@
 
 import asyncio
 import json
+import os
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
 import typer
-from iopaint_client import AsyncClient, Options, Picture, RegionInput, TextOptions, TextRemovalClientError, WorkOptions
+from iopaint_client import (
+    AsyncClient,
+    ConnectionFailed,
+    Options,
+    Picture,
+    RegionInput,
+    TextOptions,
+    TextRemovalClientError,
+    Unauthorized,
+    WorkOptions,
+)
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cli import parameters, regions
@@ -86,21 +98,26 @@ def batch(
 ) -> None:
     """Clean every picture of a folder, each as a task; without regions, of the text that the service finds.
 
-    A run that was broken off goes on where it was."""
+    A run that was broken off goes on where it was. Pictures that differ only in their suffix have results by their full
+    names: a.jpg.png, a.png.png."""
     chosen = _options(model, output_format, quality, mask_mode, others, not region and regions_file is None)
     target: Target = context.obj
     shared = [regions.parse(one) for one in region] if region else None
     named = regions.from_file(regions_file) if regions_file else {}
-    into = output or folder.with_name(f"{folder.name}-clean")
+    whole = Path(os.path.abspath(folder))  # "." and ".." have no name of their own
+    into = output or whole.with_name(f"{whole.name}-clean")
     suffix = _file_suffix(output_format or "png")
     todo = {
-        path: (into / f"{path.stem}.{suffix}", named.get(path.name, shared))
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() in _SUFFIXES and (again or not (into / f"{path.stem}.{suffix}").exists())
+        path: (into / f"{name}.{suffix}", named.get(path.name, shared))
+        for path, name in _names(sorted(folder.iterdir())).items()
+        if again or not (into / f"{name}.{suffix}").exists()
     }
     if regions_file and (without := [path.name for path, (_, found) in todo.items() if not found]):
         raise typer.BadParameter(f"no region is given for {', '.join(without[:5])}")
     into.mkdir(parents=True, exist_ok=True)
+    if todo:
+        with target.client() as client:
+            client.health()  # nobody there: told in a second, not once for each picture
     failed = asyncio.run(_clean_all(target, todo, chosen))
     if as_json:
         made = {path.name: str(result) for path, (result, _) in todo.items() if path.name not in failed}
@@ -131,10 +148,10 @@ def detect(context: typer.Context, image: Image, others: Set = None, as_json: As
 async def _clean_all(
     target: Target, todo: dict[Path, tuple[Path, list[RegionInput] | None]], options: WorkOptions
 ) -> dict[str, str]:
-    """What failed, by name."""
+    """What failed, by name. Raises what would fail with every picture alike; what is done stays."""
     failed: dict[str, str] = {}
     places = asyncio.Semaphore(_AT_A_TIME)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err()) as shown:
         bar = shown.add_task("Cleaning", total=len(todo))
         async with AsyncClient(target.url, api_key=target.api_key) as client:
@@ -143,19 +160,34 @@ async def _clean_all(
                 async with places:
                     try:
                         task = await client.submit(path, found, **options)
-                        picture = await task.result()
-                        # Whole or not there at all: a broken-off run must not leave half a file.
-                        await asyncio.to_thread(_save_whole, picture, into)
+                        await asyncio.to_thread((await task.result()).save, into)
+                    except Unauthorized:
+                        raise
                     except (TextRemovalClientError, OSError) as error:
+                        if isinstance(error, ConnectionFailed):
+                            await client.health()  # answers where only this picture's connection was cut
                         failed[path.name] = str(error)
                     shown.advance(bar)
 
-            await asyncio.gather(*(one(path, into, found) for path, (into, found) in todo.items()))
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for path, (into, found) in todo.items():
+                        group.create_task(one(path, into, found))
+            except ExceptionGroup as several:
+                raise several.exceptions[0] from None
     return dict(sorted(failed.items()))
 
 
-def _save_whole(picture: Picture, path: Path) -> None:
-    picture.save(path.with_name(f".{path.name}.part")).rename(path)
+def _names(files: list[Path]) -> dict[Path, str]:
+    """What the result of each picture is called, without its suffix: the same in each run, and each another. ``a.jpg``
+    beside ``a.png`` keeps its suffix in it; so does ``A.jpg``, for file systems that see no difference."""
+    names = {path: path.stem for path in files if path.suffix.lower() in _SUFFIXES}
+    while True:
+        used = Counter(name.casefold() for name in names.values())
+        shared = [path for path, name in names.items() if used[name.casefold()] > 1 and name != path.name]
+        if not shared:
+            return names
+        names |= {path: path.name for path in shared}
 
 
 def _options(

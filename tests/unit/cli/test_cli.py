@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import os
 import socket
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -13,7 +16,7 @@ from iopaint_client import Polygon, Rect
 from typer import BadParameter
 from typer.testing import CliRunner, Result
 
-from cli import doctor, models_command, parameters, regions
+from cli import doctor, parameters, regions
 from cli.main import app
 from ingress.settings import Settings
 from models.weights import WeightsFile, WeightsStore
@@ -219,7 +222,7 @@ def test_models_are_listed_and_fetched(tmp_path: Path, monkeypatch: pytest.Monke
     server = HTTPServer(("127.0.0.1", 0), _Weights)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     file = WeightsFile(f"http://127.0.0.1:{server.server_port}/small.pt", hashlib.md5(b"weights").hexdigest())
-    monkeypatch.setattr(models_command, "needed_files", lambda name, sources: (file,) if name == "lama" else ())
+    monkeypatch.setattr("cli.weights.needed_files", lambda name, sources: (file,) if name == "lama" else ())
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     folder = str(tmp_path / "weights")
     assert "missing" in run("models", "list", MODEL_DIR=folder).output
@@ -235,12 +238,20 @@ def test_models_are_listed_and_fetched(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_weights_that_cannot_be_had_are_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nowhere = WeightsFile(f"http://127.0.0.1:{free_port()}/small.pt", "")
-    monkeypatch.setattr(models_command, "needed_files", lambda name, sources: (nowhere,))
+    monkeypatch.setattr("cli.weights.needed_files", lambda name, sources: (nowhere,))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     result = run("models", "fetch", "lama", MODEL_DIR=str(tmp_path / "weights"))
     assert result.exit_code == 1
     assert "MODEL_DIR" in result.output
     assert "Traceback" not in result.output
+
+
+def test_commands_for_a_service_do_not_load_one() -> None:
+    """They are used in loops of the shell."""
+    code = "import sys, cli.main; print([n for n in ('ingress', 'deployments', 'models.registry') if n in sys.modules])"
+    path = os.pathsep.join((str(ROOT), str(ROOT / "clients/python/src")))
+    said = subprocess.check_output([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": path}, text=True)
+    assert said.strip() == "[]"
 
 
 def test_every_model_with_weights_names_its_files() -> None:
