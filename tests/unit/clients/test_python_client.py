@@ -26,26 +26,12 @@ from ingress.errors import STATUS
 from ingress.schemas.requests import Parameters, TextFields
 from tests.support import sync_client
 from tests.support.fakes import config, services
+from tests.support.network import FAST, client
 from tests.support.pictures import encoded, photo
 
 IMAGE = encoded(photo())
 REGION = sdk.Rect(10, 20, 30, 20)
-FAST = sdk.Retries(first_s=0.001)
 OURS = {"detail": "The queue is full.", "error": "queue_full", "request_id": "r1"}
-
-
-def client(*answers: httpx.Response | Exception, retries: sdk.Retries = FAST) -> tuple[sdk.Client, list[httpx.Request]]:
-    """A client whose network gives these answers, the last one again and again."""
-    seen: list[httpx.Request] = []
-
-    def network(request: httpx.Request) -> httpx.Response:
-        seen.append(request)
-        answer = answers[min(len(seen), len(answers)) - 1]
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    return sdk.Client("http://service.test", retries=retries, transport=httpx.MockTransport(network)), seen
 
 
 def picture() -> httpx.Response:
@@ -191,8 +177,10 @@ def test_images_of_every_kind(tmp_path: Path) -> None:
         file_of("image", pixels.astype(float))
     with pytest.raises(TypeError, match="got int"):
         file_of("image", 7)  # type: ignore[arg-type]
-    got = sdk.Picture.from_answer(IMAGE, {"content-type": "image/png", "x-seed": "7", "x-erased": "1/2"})
-    assert (got.seed, got.erased) == (7, (1, 2))
+    got = sdk.Picture.from_answer(
+        IMAGE, {"content-type": "image/png", "x-seed": "7", "x-erased": "1/2", "x-notes": "50 %25 of %E6%A8%A1."}
+    )
+    assert (got.seed, got.erased, got.notes) == (7, (1, 2), "50 % of 模.")
     assert np.array_equal(got.to_numpy(), pixels)
     assert got.save(tmp_path / "out.png").read_bytes() == IMAGE
 

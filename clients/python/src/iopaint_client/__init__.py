@@ -5,6 +5,7 @@ from iopaint_client.aio.tasks import AsyncBatch, AsyncTask
 from iopaint_client.errors import (
     Conflict,
     ConnectionFailed,
+    InvalidArgument,
     InvalidRequest,
     NotFound,
     QueueFull,
@@ -41,6 +42,7 @@ __all__ = [
     "Health",
     "ImageInput",
     "Info",
+    "InvalidArgument",
     "InvalidRequest",
     "NotFound",
     "Options",

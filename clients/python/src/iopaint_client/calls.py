@@ -18,6 +18,7 @@ from iopaint_client.pictures import ImageInput, Picture, file_of
 from iopaint_client.regions import RegionInput, to_wire
 from iopaint_client.retries import retry_after_s
 from iopaint_client.states import BatchItem, BatchState, Delivery, Health, Info, Queue, TaskState, TextLine
+from iopaint_client.wire import checked_id
 
 T_co = TypeVar("T_co", covariant=True)
 _NO_OPTIONS = Options()
@@ -32,15 +33,19 @@ class Call(Generic[T_co]):
     files: Mapping[str, tuple[str, bytes]] | None = field(default=None, repr=False)
     repeatable: bool = True
     also_ok: tuple[int, ...] = ()
+    gone_is_done: bool = False
+    """Its subject is gone afterwards: a repeat finds nothing when only the first answer was lost."""
 
-    def request(self, client: "httpx.Client | httpx.AsyncClient") -> httpx.Request:
+    def request(self, client: "httpx.Client | httpx.AsyncClient", timeout: httpx.Timeout) -> httpx.Request:
         # httpx builds an empty form as no body at all.
-        return client.build_request(self.method, self.path, data=self.form, files=self.files)
+        return client.build_request(self.method, self.path, data=self.form, files=self.files, timeout=timeout)
 
-    def answer(self, response: httpx.Response) -> T_co:
-        """Raises what the answer means. The body has been read."""
+    def answer(self, response: httpx.Response, *, again: bool = False) -> T_co:
+        """Raises what the answer means, to a repeat with ``again``. The body has been read."""
         if not response.is_success and response.status_code not in self.also_ok:
-            raise error_of(response)
+            error = error_of(response)
+            if not (again and self.gone_is_done and isinstance(error, errors.NotFound)):
+                raise error
         try:
             return self.parse(response)
         except (ValueError, KeyError, TypeError) as error:
@@ -99,7 +104,7 @@ def submit(
     priority: int,
     options: WorkOptions,
 ) -> Call[str]:
-    form = _form(options, regions) | {"task_id": task_id or uuid.uuid4().hex}
+    form = _form(options, regions) | {"task_id": checked_id(task_id or uuid.uuid4().hex)}
     form["priority"] = str(priority)
     if callback_url:
         form["callback_url"] = callback_url
@@ -120,7 +125,7 @@ def cancel_task(task_id: str) -> Call[None]:
 
 
 def forget_task(task_id: str) -> Call[None]:
-    return Call("DELETE", f"api/v1/tasks/{task_id}", lambda _: None)
+    return Call("DELETE", f"api/v1/tasks/{task_id}", lambda _: None, gone_is_done=True)
 
 
 def task_stats(task_id: str) -> Call[Mapping[str, Any]]:
@@ -138,7 +143,7 @@ def redeliver(task_id: str) -> Call[list[Delivery]]:
 def submit_batch(
     items: Iterable[BatchItem], batch_id: str | None, callback_url: str | None, priority: int, options: Options
 ) -> Call[tuple[str, list[str]]]:
-    form = {"batch_id": batch_id or uuid.uuid4().hex, "priority": str(priority)}
+    form = {"batch_id": checked_id(batch_id or uuid.uuid4().hex), "priority": str(priority)}
     files: dict[str, tuple[str, bytes]] = {}
     told: list[dict[str, Any]] = []
     for number, item in enumerate(items):

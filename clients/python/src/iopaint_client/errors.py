@@ -4,6 +4,7 @@ TextRemovalClientError
     ConnectionFailed      nobody answered, also after repeats
     TimedOut              no answer, or no end of a task, in time
     UnexpectedAnswer      an answer that is not this service's: a proxy's, or another service
+    InvalidArgument       an address, a key or an id that can be none: nothing was sent
     TaskFailed            the task ended in error; ``code`` says why
     TaskCancelled         the task was cancelled
     ServiceError          the service refused; ``code``, ``status``, ``request_id``
@@ -40,6 +41,10 @@ class UnexpectedAnswer(TextRemovalClientError):
         super().__init__(message)
         self.status = status
         self.retry_after_s = retry_after_s
+
+
+class InvalidArgument(TextRemovalClientError, ValueError):
+    """An address, a key or an id that can be none: nothing was sent."""
 
 
 class TaskFailed(TextRemovalClientError):

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import unquote
+
+from iopaint_client.files import written_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,19 +71,20 @@ class Picture:
         return cls(
             data=data,
             media_type=headers.get("content-type", ""),
-            model=headers.get("x-model", ""),
+            model=unquote(headers.get("x-model", "")),
             hd_strategy=headers.get("x-hd-strategy", ""),
             processing_time_s=float(seconds) if seconds else None,
-            notes=headers.get("x-notes", ""),
+            notes=unquote(headers.get("x-notes", "")),
             request_id=headers.get("x-request-id", ""),
             seed=int(seed) if seed else None,
             erased=(int(gone), int(judged)) if judged else None,
         )
 
     def save(self, path: str | PathLike[str]) -> Path:
-        """Write the file as it came; its format is ``media_type``, whatever the suffix says."""
+        """Write the file as it came, whole or not at all; its format is ``media_type``, whatever the suffix says."""
         target = Path(fspath(path))
-        target.write_bytes(self.data)
+        with written_whole(target) as file:
+            file.write(self.data)
         return target
 
     def to_pil(self) -> "Image":

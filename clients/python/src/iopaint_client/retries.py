@@ -10,6 +10,7 @@ from typing import Any
 from tenacity import RetryCallState, retry_if_exception
 
 from iopaint_client.errors import ConnectionFailed, QueueFull, Unavailable, UnexpectedAnswer
+from iopaint_client.wire import left
 
 # Serve's own proxy answers a plain 404 while the application starts or ends; a balancer in front the others.
 _PROXY_STATUS = (404, 500, 502, 503, 504)
@@ -39,8 +40,14 @@ class Retries:
         doubled = self.first_s * 2.0 ** (state.attempt_number - 1)
         return random.uniform(0.75, 1.25) * min(self.longest_s, doubled)
 
-    def for_tenacity(self) -> dict[str, Any]:
-        return {"stop": self.stop, "wait": self.wait, "retry": retry_if_exception(worth_repeating), "reraise": True}
+    def for_tenacity(self, end: float | None) -> dict[str, Any]:
+        """``end``: no wait goes beyond it. What is tried then says that the time is over."""
+        return {
+            "stop": self.stop,
+            "wait": lambda state: left(end, self.wait(state)),
+            "retry": retry_if_exception(worth_repeating),
+            "reraise": True,
+        }
 
 
 NO_RETRIES = Retries(attempts=1)

@@ -1,6 +1,5 @@
 """The client."""
 
-import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self, Unpack
@@ -9,12 +8,13 @@ from iopaint_client import calls
 from iopaint_client.aio.platform import HttpTransport, in_thread, sleep
 from iopaint_client.aio.tasks import AsyncBatch, AsyncTask
 from iopaint_client.aio.transport import AsyncTransport
-from iopaint_client.errors import TimedOut
+from iopaint_client.errors import TextRemovalClientError, TimedOut
 from iopaint_client.options import Options, TextOptions, WorkOptions
 from iopaint_client.pictures import ImageInput, Picture
 from iopaint_client.regions import RegionInput
-from iopaint_client.retries import Retries
+from iopaint_client.retries import Retries, worth_repeating
 from iopaint_client.states import BatchItem, Health, Info, Queue, TextLine
+from iopaint_client.wire import deadline, left
 
 _POLL_S = 0.5
 
@@ -56,13 +56,22 @@ class AsyncClient:
         return await self._transport.send(calls.health())
 
     async def wait_ready(self, timeout_s: float = 60.0) -> Health:
-        """Until it is healthy: a service that starts needs some seconds. Raises ``TimedOut``, ``ConnectionFailed``."""
-        end = time.monotonic() + timeout_s
-        while (health := await self.health()).status != "healthy":
-            if time.monotonic() > end:
-                raise TimedOut(f"The service is still {health.status} after {timeout_s} s: {health.message}")
-            await sleep(_POLL_S)
-        return health
+        """Until it is healthy, also from before it listens: a service that starts needs some seconds. Raises
+        ``TimedOut``, which tells what hindered it last, and at once what no waiting changes."""
+        end = deadline(timeout_s)
+        hindered, cause = "no time was given", None
+        while left(end):
+            try:
+                health = await self._transport.once(calls.health(), end)
+                if health.status == "healthy":
+                    return health
+                hindered, cause = f"{health.status}: {health.message}", None
+            except TextRemovalClientError as error:
+                if not (worth_repeating(error) or isinstance(error, TimedOut)):
+                    raise
+                hindered, cause = str(error), error
+            await sleep(left(end, _POLL_S))
+        raise TimedOut(f"The service is not ready after {timeout_s} s: {hindered}") from cause
 
     async def info(self) -> Info:
         return await self._transport.send(calls.info())

@@ -24,8 +24,8 @@ async def receive(socket: ClientConnection, timeout_s: float | None) -> str | by
     return await asyncio.wait_for(socket.recv(), timeout_s)
 
 
-async def repeated(attempt: Callable[[], Awaitable[T]], retries: Retries) -> T:
+async def repeated(attempt: Callable[[], Awaitable[T]], retries: Retries, end: float | None) -> T:
     async def run() -> T:  # tenacity awaits what such a function returns, and not what a lambda returns
         return await attempt()
 
-    return await AsyncRetrying(**retries.for_tenacity())(run)
+    return await AsyncRetrying(**retries.for_tenacity(end))(run)

@@ -27,5 +27,5 @@ def receive(socket: ClientConnection, timeout_s: float | None) -> str | bytes:
     return socket.recv(timeout=timeout_s)
 
 
-def repeated(attempt: Callable[[], T], retries: Retries) -> T:
-    return Retrying(**retries.for_tenacity())(attempt)
+def repeated(attempt: Callable[[], T], retries: Retries, end: float | None) -> T:
+    return Retrying(**retries.for_tenacity(end))(attempt)

@@ -12,6 +12,7 @@ from iopaint_client.pictures import Picture
 from iopaint_client.states import BatchState, Delivery, TaskState, Update
 from iopaint_client.story import Story
 from iopaint_client.sync.transport import Transport
+from iopaint_client.wire import checked_id, deadline
 
 
 class Task:
@@ -19,7 +20,7 @@ class Task:
 
     def __init__(self, transport: Transport, task_id: str) -> None:
         self._transport = transport
-        self.id = task_id
+        self.id = checked_id(task_id)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.id!r})"
@@ -29,25 +30,30 @@ class Task:
 
     def updates(self, timeout_s: float | None = None) -> Iterator[Update]:
         """Over the WebSocket; a connection that breaks is made again, and nothing that matters is missed."""
+        return self._updates(deadline(timeout_s))
+
+    def _updates(self, end: float | None) -> Iterator[Update]:
         story = Story([self.id])
 
         def look() -> tuple[Story, list[Update]]:
-            update = story.look(self.status())
+            update = story.look(self._transport.send(calls.task_state(self.id), end))
             return story, [update] if update else []
 
-        return self._transport.follow(f"progress/{self.id}", None, look, timeout_s)
+        return self._transport.follow(f"progress/{self.id}", None, look, end)
 
     def status(self) -> TaskState:
         return self._transport.send(calls.task_state(self.id))
 
     def result(self, timeout_s: float | None = None, *, progress: bool = False) -> Picture:
-        """Wait for the end. Raises ``TaskFailed``, ``TaskCancelled``, ``TimedOut``, ``ResultExpired``."""
+        """Wait for the end, and fetch the picture. Raises ``TaskFailed``, ``TaskCancelled``, ``TimedOut``,
+        ``ResultExpired``."""
+        end = deadline(timeout_s)
         with progress_bar(progress, self.id) as show:
-            for update in self.updates(timeout_s):
+            for update in self._updates(end):
                 show(update)
         if update.status != "completed":
-            (self.status()).raise_for_end()
-        return self._transport.send(calls.task_result(self.id))
+            (self._transport.send(calls.task_state(self.id), end)).raise_for_end()
+        return self._transport.send(calls.task_result(self.id), end)
 
     def cancel(self) -> None:
         """Final at once; again is fine. Raises ``Conflict`` when it has ended otherwise."""
@@ -75,7 +81,7 @@ class Batch:
 
     def __init__(self, transport: Transport, batch_id: str) -> None:
         self._transport = transport
-        self.id = batch_id
+        self.id = checked_id(batch_id)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.id!r})"
@@ -84,33 +90,37 @@ class Batch:
         return self.updates()
 
     def updates(self, timeout_s: float | None = None) -> Iterator[Update]:
+        return self._updates(deadline(timeout_s))
+
+    def _updates(self, end: float | None) -> Iterator[Update]:
         stories: list[Story] = []
 
         def look() -> tuple[Story, list[Update]]:
-            tasks = (self.status()).tasks
+            tasks = (self._transport.send(calls.batch_state(self.id), end)).tasks
             if not stories:
                 stories.append(Story(task.task_id for task in tasks))
             return stories[0], [update for task in tasks if (update := stories[0].look(task))]
 
-        return self._transport.follow("progress", self.id, look, timeout_s)
+        return self._transport.follow("progress", self.id, look, end)
 
     def status(self) -> BatchState:
         return self._transport.send(calls.batch_state(self.id))
 
     def wait(self, timeout_s: float | None = None, *, progress: bool = False) -> BatchState:
         """Until all have ended. Raises ``TimedOut``."""
+        end = deadline(timeout_s)
         with progress_bar(progress, self.id) as show:
             done: dict[str, float] = {}
-            for update in self.updates(timeout_s):
+            for update in self._updates(end):
                 done[update.task_id] = 100.0 if update.ended else update.progress
                 show(Update(self.id, update.status, update.stage, sum(done.values()) / len(done), ""))
-        return self.status()
+        return self._transport.send(calls.batch_state(self.id), end)
 
     def results(self, timeout_s: float | None = None) -> Iterator[tuple[TaskState, Picture | None]]:
-        """Waits, then each task in order with its picture; None for one that did not complete."""
+        """Waits, ``timeout_s`` at most, then each task in order with its picture; None where it did not complete."""
         for task in (self.wait(timeout_s)).tasks:
             if task.status == "completed":
-                yield task, self._transport.send(calls.task_result(task.task_id))
+                yield task, self._transport.send(calls.task_result(checked_id(task.task_id)))
             else:
                 yield task, None
 
