@@ -28,7 +28,7 @@ def run_node(*arguments: str, **environment: str) -> str:
 
 
 def test_the_client_alone() -> None:
-    assert "# fail 0" in run_node("--test", "test/client.test.js")
+    assert "# fail 0" in run_node("--test", "test/client.test.js", "test/waiting.test.js")
 
 
 def test_the_client_against_the_service(service: Service) -> None:

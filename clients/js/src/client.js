@@ -1,19 +1,12 @@
 /** The calls. Each may be repeated: a task or batch is submitted under an id made here, which is accepted once. */
 
-import { TaskCancelled, TaskFailed, TimedOut, UnexpectedAnswer } from "./errors.js";
-import { Picture, blobOf } from "./pictures.js";
-import { sleep } from "./retries.js";
+import { json, picture, zip } from "./answers.js";
+import { TaskCancelled, TaskFailed, TimedOut } from "./errors.js";
+import { checked, newId } from "./ids.js";
+import { blobOf } from "./pictures.js";
+import { limited, sleep, worthRepeating } from "./retries.js";
 import { Story } from "./story.js";
 import { Transport } from "./transport.js";
-
-const json = (response) => response.json();
-
-async function picture(response) {
-  if (!response.headers.get("content-type")?.startsWith("image/")) {
-    throw new UnexpectedAnswer("A picture was expected.", { status: response.status });
-  }
-  return new Picture(await response.blob(), response.headers);
-}
 
 /** A rectangle `{x, y, width, height}`, `[x, y, width, height]`, or a polygon `{points: [[x, y], ...]}`. */
 function region(given) {
@@ -39,6 +32,8 @@ function work(options, regions) {
   return { ...options, include: areas(options.include), exclude: areas(options.exclude), regions: areas(regions) };
 }
 
+const READY_S = 0.5;
+
 /** One service. `options`: apiKey, timeoutS, retries, fetch, WebSocket. */
 export class Client {
   #transport;
@@ -48,31 +43,43 @@ export class Client {
   }
 
   /** Also when it is starting or unhealthy. */
-  health() {
-    return this.#transport.send({ path: "api/v1/health", alsoOk: [503] }, async (response) => {
-      const body = await json(response);
-      if (typeof body.status !== "string") throw new UnexpectedAnswer("Not this service.", { status: response.status });
-      return body;
-    });
+  health({ signal } = {}) {
+    return this.#health(signal, true);
   }
 
-  /** Until it is healthy. Throws TimedOut. */
-  async waitReady(timeoutS = 60) {
-    const end = Date.now() + timeoutS * 1000;
-    for (;;) {
-      const health = await this.health();
-      if (health.status === "healthy") return health;
-      if (Date.now() > end) throw new TimedOut(`The service is still ${health.status}: ${health.message}`);
-      await sleep(0.5);
+  #health(signal, repeatable) {
+    return this.#transport.send({ path: "api/v1/health", alsoOk: [503], repeatable }, json("status"), signal);
+  }
+
+  /** Until it is healthy: nobody who answers is a reason to wait, too. Throws TimedOut. */
+  async waitReady(timeoutS = 60, { signal } = {}) {
+    const { limit, either } = limited(timeoutS, signal);
+    let why = "it did not answer";
+    let cause;
+    try {
+      for (;;) {
+        try {
+          const health = await this.#health(either, false);
+          if (health.status === "healthy") return health;
+          why = `${health.status}: ${health.message}`;
+        } catch (error) {
+          if (!worthRepeating(error) && !(error instanceof TimedOut)) throw error;
+          [why, cause] = [error.message, error];
+        }
+        await sleep(READY_S, either);
+      }
+    } catch (error) {
+      if (error === limit.reason) throw new TimedOut(`The service is not healthy after ${timeoutS} s: ${why}`, { cause });
+      throw error;
     }
   }
 
-  info() {
-    return this.#transport.send({ path: "api/v1/info" }, json);
+  info({ signal } = {}) {
+    return this.#transport.send({ path: "api/v1/info" }, json("models"), signal);
   }
 
-  queue() {
-    return this.#transport.send({ path: "api/v1/tasks" }, json);
+  queue({ signal } = {}) {
+    return this.#transport.send({ path: "api/v1/tasks" }, json("total_tasks"), signal);
   }
 
   /** The picture without what the regions hold; without regions, without the text that the service finds. */
@@ -85,7 +92,7 @@ export class Client {
   /** The lines of text in a picture. */
   async detectText(image, { signal, ...options } = {}) {
     const call = { method: "POST", path: "api/v1/detect-text", body: await form({ image }, work(options)) };
-    return (await this.#transport.send(call, json, signal)).lines;
+    return (await this.#transport.send(call, json("lines"), signal)).lines;
   }
 
   /** The picture without what the mask marks white. */
@@ -98,17 +105,17 @@ export class Client {
   async measure(image, regions, { signal, ...options } = {}) {
     const body = await form({ image }, work(options, regions));
     const call = { method: "POST", path: "api/v1/inpaint-regions-json", body };
-    return (await this.#transport.send(call, json, signal)).processing_stats;
+    return (await this.#transport.send(call, json("processing_stats"), signal)).processing_stats;
   }
 
   /** Accepted when this resolves: the task ends, whatever dies. */
   async submit(image, regions, { taskId = newId(), callbackUrl, priority, signal, ...options } = {}) {
+    const task = this.task(taskId);
     const fields = { ...work(options, regions), task_id: taskId, callback_url: callbackUrl, priority };
     const body = await form({ image }, fields);
     const path = regions ? "api/v1/inpaint-regions-async" : "api/v1/remove-text-async";
-    const call = { method: "POST", path, body };
-    const accepted = await this.#transport.send(call, json, signal);
-    return new Task(this.#transport, accepted.task_id);
+    await this.#transport.send({ method: "POST", path, body }, json("task_id"), signal);
+    return task;
   }
 
   /** One submitted before; nothing is asked yet. */
@@ -118,6 +125,7 @@ export class Client {
 
   /** `items`: `{image, regions}` or `{image, mask}`, each with options of its own. All are accepted, or none. */
   async submitBatch(items, { batchId = newId(), callbackUrl, priority = 0, signal, ...options } = {}) {
+    const batch = this.batch(batchId);
     const files = {};
     const told = items.map(({ image, mask, regions, ...own }, number) => {
       files[`image_${number}`] = image;
@@ -126,8 +134,8 @@ export class Client {
     });
     const fields = { batch_id: batchId, priority, callback_url: callbackUrl, items: JSON.stringify(told) };
     const call = { method: "POST", path: "api/v1/inpaint-batch", body: await form(files, fields) };
-    const accepted = await this.#transport.send(call, json, signal);
-    return new Batch(this.#transport, accepted.batch_id);
+    await this.#transport.send(call, json("batch_id"), signal);
+    return batch;
   }
 
   batch(batchId) {
@@ -140,18 +148,13 @@ export class Client {
   }
 }
 
-// Not crypto.randomUUID: browsers offer it on https and localhost only.
-function newId() {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
 /** A task of the service. `for await` yields an update for each change, the last one `ended`. */
 export class Task {
   #transport;
 
   constructor(transport, id) {
     this.#transport = transport;
-    this.id = id;
+    this.id = checked("taskId", id);
   }
 
   [Symbol.asyncIterator]() {
@@ -161,12 +164,12 @@ export class Task {
   /** `options`: timeoutS, signal. A connection that breaks is made again, and nothing that matters is missed. */
   updates(options = {}) {
     const story = new Story([this.id]);
-    const look = async () => [story.look(await this.status())].filter(Boolean);
-    return this.#transport.follow(`progress/${this.id}`, null, story, look, options);
+    const look = async (signal) => [story, [story.look(await this.status({ signal }))].filter(Boolean)];
+    return this.#transport.follow(`progress/${this.id}`, null, look, options);
   }
 
-  status() {
-    return this.#transport.send({ path: `api/v1/task-status/${this.id}` }, json);
+  status({ signal } = {}) {
+    return this.#transport.send({ path: `api/v1/task-status/${this.id}` }, json("status"), signal);
   }
 
   /** Waits for the end. Throws TaskFailed, TaskCancelled, TimedOut, ResultExpired. */
@@ -178,35 +181,40 @@ export class Task {
     }
     if (last.status === "cancelled") throw new TaskCancelled(`The task ${this.id} was cancelled.`);
     if (last.status === "error") {
-      const state = await this.status();
+      const state = await this.status(options);
       throw new TaskFailed(state.error_message ?? "The task failed.", { taskId: this.id, code: state.error });
     }
-    return this.#transport.send({ path: `api/v1/task-result/${this.id}` }, picture);
+    return this.#transport.send({ path: `api/v1/task-result/${this.id}` }, picture, options.signal);
   }
 
   /** Final at once; again is fine. Throws Conflict when it has ended otherwise. */
-  cancel() {
-    return this.#transport.send({ method: "POST", path: `api/v1/cancel-task/${this.id}` }, json);
+  cancel({ signal } = {}) {
+    return this.#transport.send({ method: "POST", path: `api/v1/cancel-task/${this.id}` }, json("status"), signal);
   }
 
   /** An ended task and its files. */
-  forget() {
-    return this.#transport.send({ method: "DELETE", path: `api/v1/tasks/${this.id}` }, json);
+  forget({ signal } = {}) {
+    const gone = { task_id: this.id, status: "deleted", message: "Deleted by a call whose answer was lost." };
+    return this.#transport.send({ method: "DELETE", path: `api/v1/tasks/${this.id}`, gone }, json("status"), signal);
   }
 
   /** Where its time went. */
-  stats() {
-    return this.#transport.send({ path: `api/v1/tasks/${this.id}/stats` }, json);
+  stats({ signal } = {}) {
+    return this.#transport.send({ path: `api/v1/tasks/${this.id}/stats` }, json("status"), signal);
   }
 
-  async deliveries() {
-    return (await this.#transport.send({ path: `api/v1/tasks/${this.id}/deliveries` }, json)).deliveries;
+  deliveries(options) {
+    return this.#deliveries({}, options);
   }
 
   /** Sends its callback once more. */
-  async redeliver() {
-    const call = { method: "POST", path: `api/v1/tasks/${this.id}/deliveries`, repeatable: false };
-    return (await this.#transport.send(call, json)).deliveries;
+  redeliver(options) {
+    return this.#deliveries({ method: "POST", repeatable: false }, options);
+  }
+
+  async #deliveries(how, { signal } = {}) {
+    const call = { ...how, path: `api/v1/tasks/${this.id}/deliveries` };
+    return (await this.#transport.send(call, json("deliveries"), signal)).deliveries;
   }
 }
 
@@ -216,45 +224,49 @@ export class Batch {
 
   constructor(transport, id) {
     this.#transport = transport;
-    this.id = id;
+    this.id = checked("batchId", id);
   }
 
   [Symbol.asyncIterator]() {
     return this.updates();
   }
 
-  async *updates(options = {}) {
-    const story = new Story((await this.status()).tasks.map((task) => task.task_id));
-    const look = async () => (await this.status()).tasks.map((task) => story.look(task)).filter(Boolean);
-    yield* this.#transport.follow("progress", this.id, story, look, options);
+  updates(options = {}) {
+    let story;
+    const look = async (signal) => {
+      const { tasks } = await this.status({ signal });
+      story ??= new Story(tasks.map((task) => task.task_id));
+      return [story, tasks.map((task) => story.look(task)).filter(Boolean)];
+    };
+    return this.#transport.follow("progress", this.id, look, options);
   }
 
-  status() {
-    return this.#transport.send({ path: `api/v1/batch-status/${this.id}` }, json);
+  status({ signal } = {}) {
+    return this.#transport.send({ path: `api/v1/batch-status/${this.id}` }, json("tasks"), signal);
   }
 
   /** Until all have ended; the state then. */
   async wait({ onUpdate = () => {}, ...options } = {}) {
     for await (const update of this.updates(options)) onUpdate(update);
-    return this.status();
+    return this.status(options);
   }
 
   /** Waits, then `{task, picture}` in order; picture is null for a task that did not complete. */
   async *results(options = {}) {
     for (const task of (await this.wait(options)).tasks) {
       const done = task.status === "completed";
-      const path = `api/v1/task-result/${task.task_id}`;
-      yield { task, picture: done ? await this.#transport.send({ path }, picture) : null };
+      const path = `api/v1/task-result/${checked("taskId", task.task_id)}`;
+      yield { task, picture: done ? await this.#transport.send({ path }, picture, options.signal) : null };
     }
   }
 
   /** All pictures and report.json as a zip, in a Blob. Throws Conflict until all have ended. */
-  download() {
-    return this.#transport.send({ path: `api/v1/batch-result/${this.id}` }, (response) => response.blob());
+  download({ signal } = {}) {
+    return this.#transport.send({ path: `api/v1/batch-result/${this.id}` }, zip, signal);
   }
 
   /** What has not ended of it. */
-  cancel() {
-    return this.#transport.send({ method: "POST", path: `api/v1/cancel-batch/${this.id}` }, json);
+  cancel({ signal } = {}) {
+    return this.#transport.send({ method: "POST", path: `api/v1/cancel-batch/${this.id}` }, json("tasks"), signal);
   }
 }

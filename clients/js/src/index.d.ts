@@ -167,10 +167,10 @@ export class Picture {
 
 export class Client {
   constructor(baseUrl?: string, options?: ClientOptions);
-  health(): Promise<Health>;
-  waitReady(timeoutS?: number): Promise<Health>;
-  info(): Promise<Info>;
-  queue(): Promise<Queue>;
+  health(options?: Abortable): Promise<Health>;
+  waitReady(timeoutS?: number, options?: Abortable): Promise<Health>;
+  info(options?: Abortable): Promise<Info>;
+  queue(options?: Abortable): Promise<Queue>;
   removeText(image: ImageInput, regions?: RegionInput[] | null, options?: WorkOptions & Abortable): Promise<Picture>;
   inpaint(image: ImageInput, mask: ImageInput, options?: Options & Abortable): Promise<Picture>;
   measure(image: ImageInput, regions: RegionInput[], options?: Options & Abortable): Promise<Record<string, unknown>>;
@@ -187,13 +187,13 @@ export class Task implements AsyncIterable<Update> {
   private constructor();
   [Symbol.asyncIterator](): AsyncGenerator<Update, void, undefined>;
   updates(options?: Waiting): AsyncGenerator<Update, void, undefined>;
-  status(): Promise<TaskState>;
+  status(options?: Abortable): Promise<TaskState>;
   result(options?: Watching): Promise<Picture>;
-  cancel(): Promise<Record<string, unknown>>;
-  forget(): Promise<Record<string, unknown>>;
-  stats(): Promise<Record<string, unknown>>;
-  deliveries(): Promise<Delivery[]>;
-  redeliver(): Promise<Delivery[]>;
+  cancel(options?: Abortable): Promise<Record<string, unknown>>;
+  forget(options?: Abortable): Promise<Record<string, unknown>>;
+  stats(options?: Abortable): Promise<Record<string, unknown>>;
+  deliveries(options?: Abortable): Promise<Delivery[]>;
+  redeliver(options?: Abortable): Promise<Delivery[]>;
 }
 
 export class Batch implements AsyncIterable<Update> {
@@ -201,11 +201,11 @@ export class Batch implements AsyncIterable<Update> {
   private constructor();
   [Symbol.asyncIterator](): AsyncGenerator<Update, void, undefined>;
   updates(options?: Waiting): AsyncGenerator<Update, void, undefined>;
-  status(): Promise<BatchState>;
+  status(options?: Abortable): Promise<BatchState>;
   wait(options?: Watching): Promise<BatchState>;
   results(options?: Waiting): AsyncGenerator<{ task: TaskState; picture: Picture | null }, void, undefined>;
-  download(): Promise<Blob>;
-  cancel(): Promise<BatchState>;
+  download(options?: Abortable): Promise<Blob>;
+  cancel(options?: Abortable): Promise<BatchState>;
 }
 
 /** `body`: the text as received. Throws NotFromTheService. */

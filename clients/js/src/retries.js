@@ -13,12 +13,12 @@ export function worthRepeating(error) {
   return error instanceof ConnectionFailed || error instanceof QueueFull;
 }
 
-/** Calls `attempt` until it succeeds, or its failure lasts. A Retry-After beyond the patience is not waited for. */
+/** Calls `attempt(number)` until it succeeds, or its failure lasts. A Retry-After beyond the patience is not waited for. */
 export async function repeated(attempt, retries, signal) {
   let waited = 0;
   for (let number = 1; ; number += 1) {
     try {
-      return await attempt();
+      return await attempt(number);
     } catch (error) {
       const doubled = Math.min(retries.longestS, retries.firstS * 2 ** (number - 1)) * (0.75 + Math.random() / 2);
       const pause = error.retryAfterS ?? doubled;
@@ -28,6 +28,12 @@ export async function repeated(attempt, retries, signal) {
       waited += pause;
     }
   }
+}
+
+/** A limit (null without `timeoutS`), and a signal for it and the caller's own: what rejects with `limit.reason` was late. */
+export function limited(timeoutS, signal) {
+  const limit = timeoutS === undefined ? null : AbortSignal.timeout(timeoutS * 1000);
+  return { limit, either: AbortSignal.any([limit, signal].filter(Boolean)) };
 }
 
 /** Rejects with the signal's reason when it is aborted meanwhile. */

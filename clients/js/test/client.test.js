@@ -2,8 +2,10 @@
 
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 
 import * as sdk from "../src/index.js";
@@ -33,7 +35,7 @@ async function serve(context, ...answers) {
   return { client: new sdk.Client(`http://127.0.0.1:${server.address().port}/prefix`, { retries: FAST }), bodies };
 }
 
-const picture = { headers: { "content-type": "image/png", "x-model": "cv2", "x-seed": "7", "x-erased": "1/2" }, body: "picture" };
+const picture = { headers: { "content-type": "image/png", "x-model": "cv2", "x-seed": "7", "x-erased": "1/2", "x-notes": "50 %25 of %E6%A8%A1." }, body: "picture" };
 
 for (const [name, failure] of Object.entries({
   "a proxy's plain 404": { status: 404, body: "Path '/' not found." },
@@ -45,7 +47,7 @@ for (const [name, failure] of Object.entries({
   test(`${name} is overcome`, async (context) => {
     const { client } = await serve(context, failure, failure, picture);
     const got = await client.removeText(IMAGE, [REGION]);
-    assert.deepEqual([got.model, got.seed, got.erased], ["cv2", 7, [1, 2]]);
+    assert.deepEqual([got.model, got.seed, got.erased, got.notes], ["cv2", 7, [1, 2], "50 % of 模."]);
     assert.equal(Buffer.from(await got.bytes()).toString(), "picture");
   });
 }
@@ -87,10 +89,83 @@ test("options for found text go as the service reads them, and not beside region
   assert.equal(bodies.length, 1);
 });
 
-test("another service is recognised", async (context) => {
-  const { client } = await serve(context, { headers: { "content-type": "text/html" }, body: "<html>welcome" });
-  await assert.rejects(client.info(), sdk.UnexpectedAnswer);
-  await assert.rejects(client.removeText(IMAGE, [REGION]), sdk.UnexpectedAnswer);
+for (const body of ["<html>welcome", { hello: "world" }, "null", "[]"]) {
+  test(`another service is recognised by ${JSON.stringify(body)}`, async (context) => {
+    const { client, bodies } = await serve(context, { headers: { "retry-after": "7" }, body });
+    const calls = [
+      client.health(), client.info(), client.queue(), client.removeText(IMAGE, [REGION]), client.detectText(IMAGE),
+      client.measure(IMAGE, [REGION]), client.submit(IMAGE), client.submitBatch([{ image: IMAGE, regions: [REGION] }]),
+      client.task("t").status(), client.task("t").deliveries(), client.batch("b").status(), client.batch("b").download(),
+    ];
+    for (const { reason } of await Promise.allSettled(calls)) {
+      assert.equal(reason?.constructor, sdk.UnexpectedAnswer, reason?.stack);
+      assert.deepEqual([reason.status, reason.retryAfterS], [200, 7]);
+    }
+    assert.equal(bodies.length, calls.length);
+  });
+}
+
+test("what Node's fetch gave up after its own 300 s is told, not done again", async () => {
+  for (const code of ["UND_ERR_HEADERS_TIMEOUT", "UND_ERR_BODY_TIMEOUT"]) {
+    let calls = 0;
+    const fetch = async () => {
+      calls += 1;
+      throw Object.assign(new TypeError("fetch failed"), { cause: Object.assign(new Error(), { code }) });
+    };
+    const client = new sdk.Client("http://localhost:1", { fetch, retries: FAST });
+    await assert.rejects(client.removeText(IMAGE, [REGION]), sdk.TimedOut);
+    assert.equal(calls, 1);
+  }
+});
+
+test("forgetting again after a lost answer finds nothing, which is what was wanted", async (context) => {
+  const gone = { status: 404, body: { ...OURS, error: "task_not_found" } };
+  const lost = await serve(context, "cut", gone);
+  assert.equal((await lost.client.task("t").forget()).status, "deleted");
+  const unknown = await serve(context, gone);
+  await assert.rejects(unknown.client.task("t").forget(), sdk.NotFound);
+});
+
+test("an id that the service takes for none is refused before anything is sent", async (context) => {
+  const { client, bodies } = await serve(context, { body: {} });
+  for (const id of ["a/b", "..", "a b", "é", "t\n", "", "t".repeat(129), undefined, 7]) {
+    assert.throws(() => client.task(id), /^TypeError: taskId: letters/, String(id));
+  }
+  assert.throws(() => client.batch("b".repeat(121)), /^TypeError: batchId: .*120/);
+  await assert.rejects(client.submit(IMAGE, [REGION], { taskId: "a/b" }), TypeError);
+  await assert.rejects(client.submitBatch([{ image: IMAGE, regions: [REGION] }], { batchId: "../x" }), TypeError);
+  assert.equal(bodies.length, 0);
+  assert.equal(client.task("t".repeat(128)).id.length, 128);
+});
+
+test("an address or a key that cannot work is told when the client is made", () => {
+  for (const url of ["localhost:8081", "example", "ftp://example", "http://me:secret@example", ""]) {
+    assert.throws(() => new sdk.Client(url), (error) => error instanceof TypeError && /^baseUrl: /.test(error.message));
+  }
+  for (const apiKey of ["ключ", "a\nb"]) {
+    assert.throws(() => new sdk.Client("http://example", { apiKey }), (error) => {
+      return error instanceof TypeError && /^apiKey: /.test(error.message) && !error.message.includes(apiKey);
+    });
+  }
+});
+
+test("a picture is saved as a whole or not at all", async (context) => {
+  const folder = await mkdtemp(join(tmpdir(), "client-"));
+  context.after(() => rm(folder, { recursive: true }));
+  const target = join(folder, "clean.png");
+  await writeFile(target, "the one before");
+  const half = { arrayBuffer: async () => new ArrayBuffer(9) };
+  const made = new sdk.Picture(half, new Headers());
+  made.bytes = async () => ({ *[Symbol.iterator]() { yield "half"; throw new Error("the disk is full"); } });
+  await assert.rejects(made.save(target), /disk is full/);
+  assert.equal(await readFile(target, "utf8"), "the one before");
+  const whole = new sdk.Picture(new Blob(["whole"]), new Headers());
+  await whole.save(target);
+  await whole.save(new URL(`file://${folder}/by%20url.png`));
+  await symlink(target, join(folder, "link"));
+  await new sdk.Picture(new Blob(["through"]), new Headers()).save(join(folder, "link"));
+  assert.equal(await readFile(target, "utf8"), "through");
+  assert.deepEqual((await readdir(folder)).sort(), ["by url.png", "clean.png", "link"]);
 });
 
 test("no answer in time, and a call that its caller gave up", async (context) => {
