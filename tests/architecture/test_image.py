@@ -74,6 +74,15 @@ def test_compose_has_the_originals_shape() -> None:
         assert gpu[name] == service[name]
 
 
+def test_the_remedy_for_a_foreign_volume_fits_the_file() -> None:
+    """Its volume has the project's name before its own, and root without rights could change no owner."""
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    (options, done) = re.findall(r"^docker compose run (.+) iopaint-service (.+)$", page, re.MULTILINE)[0]
+    assert {"-u 0", "--cap-add CHOWN", "--cap-add DAC_OVERRIDE"} <= set(re.findall(r"--?\S+ [^-\s]+", options))
+    (volume,) = compose()["services"]["iopaint-service"]["volumes"]
+    assert done == f"chown -R 1000:1000 {volume.split(':')[1]}"
+
+
 def test_the_originals_files_are_kept_as_they_were() -> None:
     """They are what ``scripts/rehearse_image`` runs."""
     folder = ROOT / "tests" / "support" / "compose"
