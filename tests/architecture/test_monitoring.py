@@ -112,6 +112,20 @@ def test_alerts_fire_when_they_should(tmp_path: Path) -> None:
     assert tried == {rule["alert"] for rule in RULES}
 
 
+def test_prometheus_reads_the_line_for_a_service_with_keys(tmp_path: Path) -> None:
+    text = (FOLDER / "prometheus.yml").read_text()
+    (path,) = re.findall(r"# authorization: \{credentials_file: (\S+)\}", text)
+    assert f":{path}:ro" in (ROOT / "compose.yaml").read_text()
+    (tmp_path / "api-key").write_text("a-key")
+    (tmp_path / "alerts.yml").write_text("groups: []")
+    config = tmp_path / "prometheus.yml"
+    config.write_text(text.replace("# authorization:", "authorization:").replace(path, str(tmp_path / "api-key")))
+    done = subprocess.run(
+        [tool("promtool"), "check", "config", str(config)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_prometheus_reads_everything(tmp_path: Path) -> None:
     rules = [
         {"record": f"panel:{number}", "expr": expression.replace("$__rate_interval", "1m")}
