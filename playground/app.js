@@ -2,8 +2,8 @@
 
 import { Client, TaskCancelled, Unauthorized } from "./client/index.js";
 import { listenToCompare, show } from "./compare.js";
-import { Editor } from "./editor.js";
-import { copyCode, downloadMask, hasSteps, listenToTabs, send, showCode, takesPrompt } from "./request.js";
+import { Editor, readPicture } from "./editor.js";
+import { copyCode, downloadMask, hasSteps, listenToTabs, showCode, start, takesPrompt } from "./request.js";
 import { sampleImage } from "./sample.js";
 import { box } from "./shapes.js";
 import { TasksView, stateName } from "./tasks.js";
@@ -13,54 +13,72 @@ const $ = (id) => document.getElementById(id);
 // Wherever the service is mounted, this page is one folder below it.
 const BASE = new URL("..", location.href).href;
 const KEY = "iopaint-api-key";
+const FORBIDDEN = 403;
+const WATCH_S = 10;
 
 const editor = new Editor($("canvas"));
 let client = new Client(BASE);
+/** For what is asked again anyway: it fails at once. */
+let watcher = client;
 let file = null;
 let info = null;
 let running = null;
+/** How often a picture was opened and the service's state asked for: only the newest counts. */
+let opened = 0;
+let asked = 0;
 
 const tasks = new TasksView({
   body: $("tasks"),
   empty: $("no-tasks"),
   figures: $("figures"),
   onCancel: (id) => client.task(id).cancel().catch(showError),
+  onAsked: (came) => (came && $("health").dataset.state === "good") || describeService(),
+  onRefused: (error) => error.status === FORBIDDEN && showError(error),
 });
 
 const say = (sentence) => ($("status").textContent = sentence);
-const inWords = (error) => (error instanceof Unauthorized ? text($("key").value ? "keyWrong" : "keyNeeded") : error.message);
+const lacksKey = (error) => error instanceof Unauthorized && error.status !== FORBIDDEN;
+const inWords = (error) => (lacksKey(error) ? text($("key").value ? "keyWrong" : "keyNeeded") : error.message);
 const showError = (error) => ($("error").textContent = inWords(error));
 const code = () => showCode(BASE, file, editor);
 
 // --- the service
 
 async function connect() {
-  const apiKey = $("key").value;
-  sessionStorage.setItem(KEY, apiKey);
+  const typed = $("key").value;
+  sessionStorage.setItem(KEY, typed);
+  const apiKey = /^[\x20-\x7e]*$/.test(typed) ? typed : ""; // another cannot be sent: as wrong as an unknown one
   client = new Client(BASE, { apiKey });
-  tasks.follow(client);
+  watcher = new Client(BASE, { apiKey, timeoutS: WATCH_S, retries: { attempts: 1 } });
+  tasks.follow(watcher);
   await describeService();
 }
 
 async function describeService() {
-  let state = "good";
+  const mine = ++asked;
+  let state = "bad";
   let sentence;
+  let needsKey = false;
+  let known = info;
   try {
-    const health = await client.health();
-    if (health.status !== "healthy") state = "bad";
-    sentence = health.message;
-    info = await client.info();
-    const notes = health.degraded?.length ? health.degraded.join(" ") : "";
-    if (state === "good") sentence = `${text("healthy", { name: info.model.name })} ${notes}`;
+    const health = await watcher.health();
+    if (health.status !== "healthy") sentence = health.message;
+    known = await watcher.info();
+    if (health.status === "healthy") {
+      state = "good";
+      sentence = `${text("healthy", { name: known.model.name })} ${(health.degraded ?? []).join(" ")}`;
+    }
   } catch (error) {
-    info = null;
-    state = "bad";
-    sentence = error instanceof Unauthorized ? inWords(error) : `${text("unreachable")}: ${error.message}`;
-    $("key-field").classList.toggle("needed", error instanceof Unauthorized);
+    needsKey = lacksKey(error);
+    if (needsKey) sentence = inWords(error);
+    sentence ??= `${text("unreachable")}: ${error.message}`;
   }
-  if (info) $("key-field").classList.remove("needed");
-  $("health").textContent = sentence;
+  if (mine !== asked) return;
+  $("key-field").classList.toggle("needed", needsKey);
   $("health").dataset.state = state;
+  if ($("health").textContent !== sentence) $("health").textContent = sentence; // the same again would be read out again
+  if (JSON.stringify(known) === JSON.stringify(info)) return;
+  info = known;
   fillModels();
 }
 
@@ -70,24 +88,26 @@ function fillModels() {
   const first = new Option(text("defaultModel", { name: info?.model.name ?? "?" }), "");
   select.replaceChildren(first, ...(info?.models ?? []).map((name) => new Option(name, name)));
   select.value = before;
+  if (select.selectedIndex < 0) select.value = "";
 }
 
 // --- the picture
 
 async function open(blob, name) {
+  const mine = ++opened;
   $("error").textContent = "";
-  let bitmap;
+  let picture = null;
   try {
-    bitmap = await createImageBitmap(blob); // upright, as the service sees it
+    picture = await readPicture(blob);
   } catch {
-    $("error").textContent = text("notAnImage");
-    return;
+    if (mine === opened) $("error").textContent = text("notAnImage");
   }
+  if (picture === null || mine !== opened) return;
   file = new File([blob], name, { type: blob.type });
   $("editor").hidden = false;
   $("result").hidden = true;
   say("");
-  await editor.open(bitmap);
+  editor.open(picture);
 }
 
 function setTool(tool) {
@@ -127,9 +147,12 @@ async function find() {
   $("find").disabled = true;
   $("error").textContent = "";
   say(text("finding"));
+  const looked = file;
   try {
-    editor.addFound(await client.detectText(file));
+    const lines = await client.detectText(looked);
+    if (file === looked) editor.addFound(lines);
   } catch (error) {
+    if (file !== looked) return;
     say("");
     showError(error);
   } finally {
@@ -138,12 +161,11 @@ async function find() {
 }
 
 async function run() {
-  running = new AbortController();
-  const { signal } = running;
-  setRunning(true);
   const before = file;
   try {
-    show(before, await send(client, file, editor, { signal, onUpdate: showUpdate, onCancelFailed: showError }));
+    running = start(client, file, editor, showUpdate);
+    setRunning(true);
+    show(before, await running.picture);
   } catch (error) {
     if (error instanceof TaskCancelled || error.name === "AbortError") say(text("cancelled"));
     else {
@@ -154,6 +176,12 @@ async function run() {
     running = null;
     setRunning(false);
   }
+}
+
+function cancel() {
+  $("error").textContent = "";
+  say(text("cancelling"));
+  running?.cancel().catch(showError); // and may be tried again
 }
 
 function setRunning(on) {
@@ -190,6 +218,7 @@ function setLanguage(language) {
   speak(language);
   $("language").value = currentLanguage();
   drawingChanged();
+  fillModels();
   tasks.redraw();
   describeService();
 }
@@ -230,7 +259,7 @@ function listen() {
   on("mode", "change", code);
   on("key", "change", connect);
   on("run", "click", run);
-  on("cancel", "click", () => running?.abort());
+  on("cancel", "click", cancel);
   on("find", "click", find);
   on("copy", "click", () => copyCode().then((copied) => copied && say(text("copied")), showError));
   on("mask", "click", () => downloadMask(editor));

@@ -16,11 +16,13 @@ function curl({ base, fileName, kind, regions, options, asTask, withKey, target 
   const key = withKey ? ' -H "Authorization: Bearer $API_KEY"' : "";
   const whole = asTask && kind === "mask";
   const lines = [`curl -sSf${key} ${base}api/v1/${(asTask ? TASK_PATHS : PATHS)[kind]}`];
-  lines.push(`-F ${shell(`image${whole ? "_0" : ""}=@${fileName}`)}`);
+  // In what -F takes, ";" and "," have a meaning, and in a text "@" and "<" at its beginning.
+  const said = (field, value) => lines.push(`--form-string ${shell(`${field}=${value}`)}`);
+  lines.push(`-F ${shell(`image${whole ? "_0" : ""}=@"${fileName.replace(/["\\]/g, "\\$&")}"`)}`);
   if (kind === "mask") lines.push(`-F mask${whole ? "_0" : ""}=@mask.png`);
-  if (kind === "regions") lines.push(`-F ${shell(`regions=${JSON.stringify(regions)}`)}`);
-  if (whole) lines.push(`-F ${shell(`items=${JSON.stringify([options])}`)}`);
-  else for (const [name, value] of Object.entries(options)) lines.push(`-F ${shell(`${name}=${value}`)}`);
+  if (kind === "regions") said("regions", JSON.stringify(regions));
+  if (whole) said("items", JSON.stringify([options]));
+  else for (const [name, value] of Object.entries(options)) said(name, value);
   if (!asTask) return [...lines, `-o ${target}`].join(" \\\n  ");
   const field = whole ? "batch_id" : "task_id";
   const submit = `id=$(${lines.join(" \\\n  ")} |\n  sed 's/.*"${field}":"\\([^"]*\\)".*/\\1/')`;

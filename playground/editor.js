@@ -4,10 +4,16 @@ import { isWhole, trace } from "./shapes.js";
 
 const MOST_SHOWN = 2048;
 
-async function smaller(image, { width, height }) {
-  const copy = await createImageBitmap(image, { resizeWidth: width, resizeHeight: height, resizeQuality: "high" });
+/** What is shown of a large picture is a smaller copy: drawing has to keep up with a finger. Throws when it is none. */
+export async function readPicture(blob) {
+  const image = await createImageBitmap(blob); // upright, as the service sees it
+  const { width, height } = image;
+  const shown = Math.min(1, MOST_SHOWN / Math.max(width, height));
+  if (shown === 1) return { image, width, height, shown };
+  const [resizeWidth, resizeHeight] = [width, height].map((side) => Math.max(1, Math.round(side * shown)));
+  const copy = await createImageBitmap(image, { resizeWidth, resizeHeight, resizeQuality: "high" });
   image.close();
-  return copy;
+  return { image: copy, width, height, shown };
 }
 
 export class Editor extends EventTarget {
@@ -42,13 +48,10 @@ export class Editor extends EventTarget {
     return this.#draft !== null;
   }
 
-  /** `image`: an ImageBitmap. What is shown of a large one is a smaller copy: drawing has to keep up with a finger. */
-  async open(image) {
-    const { width, height } = image;
-    this.#shown = Math.min(1, MOST_SHOWN / Math.max(width, height));
-    const size = { width: Math.round(width * this.#shown), height: Math.round(height * this.#shown) };
-    this.#image = this.#shown < 1 ? await smaller(image, size) : image;
-    Object.assign(this.#canvas, size);
+  open({ image, width, height, shown }) {
+    this.#image = image;
+    this.#shown = shown;
+    Object.assign(this.#canvas, { width: image.width, height: image.height });
     Object.assign(this, { width, height });
     this.#pointer = null;
     this.clear();

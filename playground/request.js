@@ -1,9 +1,12 @@
 /** The request that the page stands for: how it is sent, and how it is shown as a program. */
 
+import { Conflict, NotFound } from "./client/index.js";
+import { newId } from "./client/ids.js";
 import { program } from "./code.js";
 import { asMask, asRegions } from "./shapes.js";
 
 const $ = (id) => document.getElementById(id);
+const UNSURE_TRIES = 4;
 const chosen = (name) => document.querySelector(`input[name="${name}"]:checked`).value;
 
 /** Stable Diffusion models are named as on Hugging Face: owner/name. */
@@ -33,25 +36,69 @@ export function current(editor) {
 
 export const drawnMask = (editor) => asMask(editor.shapes, editor.width, editor.height);
 
-/** The picture; `signal` gives up, `onUpdate` hears of a task's progress. */
-export async function send(client, file, editor, { signal, onUpdate, onCancelFailed }) {
+/** What the page asks for, under way: `picture` comes, or rejects once `cancel()` is done; that may be tried again. */
+export function start(client, file, editor, onUpdate) {
   const { regions, options: given, asTask } = current(editor);
   const listed = regions?.length > 0 ? regions : undefined;
-  if (!asTask) {
-    if (regions === null) return client.inpaint(file, await drawnMask(editor), { ...given, signal });
-    return client.removeText(file, listed, { ...given, signal });
-  }
-  const task = await submit(client, file, editor, { regions, listed, given, signal });
-  // Giving up is told to the service at once; the end is then heard as any other.
-  signal.addEventListener("abort", () => task.cancel().catch(onCancelFailed), { once: true });
-  return task.result({ onUpdate });
+  if (asTask) return new TaskRun(client, { file, editor, regions, listed, given, onUpdate });
+  const controller = new AbortController();
+  const { signal } = controller;
+  const picture = regions === null
+    ? drawnMask(editor).then((mask) => client.inpaint(file, mask, { ...given, signal }))
+    : client.removeText(file, listed, { ...given, signal });
+  return { picture, cancel: async () => controller.abort() };
 }
 
-/** A mask travels as a batch of one: the call for a single task takes regions only. */
-async function submit(client, file, editor, { regions, listed, given, signal }) {
-  if (regions !== null) return client.submit(file, listed, { ...given, signal });
-  const batch = await client.submitBatch([{ image: file, mask: await drawnMask(editor) }], { ...given, signal });
-  return client.task((await batch.status()).tasks[0].task_id);
+/**
+ * Under an id that is chosen here: so it can be cancelled while its answer is on its way, too. Until the service has
+ * taken the cancel, it is not cancelled.
+ */
+class TaskRun {
+  #id = newId();
+  #upload = new AbortController();
+  #accepted = false;
+  #task;
+  #tellCancelled;
+  #cancelled = new Promise((resolve) => (this.#tellCancelled = resolve));
+
+  constructor(client, request) {
+    // A mask travels as a batch of one: the call for a single task takes regions only.
+    this.#task = client.task(request.regions === null ? `${this.#id}.0` : this.#id);
+    this.picture = this.#run(client, request);
+  }
+
+  async #run(client, { file, editor, regions, listed, given, onUpdate }) {
+    const { signal } = this.#upload;
+    try {
+      if (regions === null) {
+        const items = [{ image: file, mask: await drawnMask(editor) }];
+        await client.submitBatch(items, { ...given, batchId: this.#id, signal });
+      } else {
+        await client.submit(file, listed, { ...given, taskId: this.#id, signal });
+      }
+    } catch (error) {
+      if (signal.aborted) await this.#cancelled;
+      throw error;
+    }
+    this.#accepted = true;
+    return this.#task.result({ onUpdate });
+  }
+
+  async cancel() {
+    this.#upload.abort();
+    // What was sent as a whole may be accepted a moment later.
+    for (let tries = this.#accepted ? 1 : UNSURE_TRIES; tries > 0; tries -= 1) {
+      try {
+        await this.#task.cancel();
+        break;
+      } catch (error) {
+        if (error instanceof Conflict) break; // it has ended
+        if (!(error instanceof NotFound)) throw error;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+    }
+    this.#tellCancelled();
+  }
 }
 
 /** As a program, in the language of the chosen tab. */

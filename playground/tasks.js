@@ -1,20 +1,25 @@
 /** The live view: every task that the service tells of, and the figures of its queue. */
 
+import { ConnectionFailed, Unauthorized } from "./client/index.js";
 import { text } from "./texts.js";
 
 const ENDS = { task_completed: "completed", task_failed: "error", task_cancelled: "cancelled" };
 const MOST_ROWS = 50;
 const FIGURES_S = 3;
 
+const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 export const stateName = (status) => text(status === "cancelled" ? "cancelledState" : status);
+
+const hasEnded = (status) => Object.values(ENDS).includes(status);
 
 export class TasksView {
   #rows = new Map();
   #controller = null;
   #queue = null;
 
-  constructor({ body, empty, figures, onCancel }) {
-    Object.assign(this, { body, empty, figures, onCancel });
+  /** `onCancel(id)`; `onAsked(came)`: whether the figures came; `onRefused(error)`: this page may not listen. */
+  constructor({ body, empty, figures, onCancel, onAsked, onRefused }) {
+    Object.assign(this, { body, empty, figures, onCancel, onAsked, onRefused });
   }
 
   /** Follow another client's service; the last one is left. */
@@ -27,56 +32,79 @@ export class TasksView {
   }
 
   async #listen(client, signal) {
-    try {
-      for await (const message of client.messages(signal)) this.#hear(message);
-    } catch (error) {
-      if (!signal.aborted) throw error;
+    while (!signal.aborted) {
+      try {
+        for await (const message of client.messages(signal)) this.#hear(message);
+      } catch (error) {
+        if (signal.aborted) return;
+        if (error instanceof Unauthorized) return this.onRefused(error); // until there is another key
+        if (!(error instanceof ConnectionFailed)) throw error;
+      }
+      await pause(FIGURES_S);
     }
   }
 
   async #count(client, signal) {
     while (!signal.aborted) {
       if (!document.hidden) {
-        // What keeps the figures away, the health line says.
-        this.#queue = await client.queue().catch(() => null);
-        if (!signal.aborted) this.redraw();
+        const queue = await client.queue({ signal }).catch(() => null);
+        if (signal.aborted) return;
+        this.#queue = queue;
+        this.#showFigures();
+        this.onAsked(queue !== null);
       }
-      await new Promise((resolve) => setTimeout(resolve, FIGURES_S * 1000));
+      await pause(FIGURES_S);
     }
   }
 
   #hear(message) {
     const status = ENDS[message.type] ?? (message.type === "progress_update" ? message.status : null);
     if (status === null) return;
-    const known = this.#rows.get(message.task_id);
-    if (known && Object.values(ENDS).includes(known.status)) return;
-    const progress = status === "completed" ? 100 : message.progress ?? known?.progress ?? 0;
-    if (!known && this.#rows.size >= MOST_ROWS) this.#rows.delete(this.#rows.keys().next().value);
-    this.#rows.set(message.task_id, { status, progress });
-    this.redraw();
+    const row = this.#rows.get(message.task_id) ?? this.#add(message.task_id);
+    if (hasEnded(row.status)) return;
+    row.progress = status === "completed" ? 100 : message.progress ?? row.progress;
+    row.status = status;
+    this.#show(row);
   }
 
-  redraw() {
-    this.empty.hidden = this.#rows.size > 0;
-    const focused = document.activeElement?.dataset?.task;
-    this.body.replaceChildren(...[...this.#rows].reverse().map(([id, row]) => this.#row(id, row)));
-    if (focused) this.body.querySelector(`[data-task="${CSS.escape(focused)}"]`)?.focus();
-    this.figures.replaceChildren(...this.#figures());
-  }
-
-  #row(id, { status, progress }) {
-    const row = document.createElement("tr");
-    for (const cell of [id, stateName(status), `${Math.round(progress)} %`]) row.insertCell().textContent = cell;
-    const last = row.insertCell();
-    if (Object.values(ENDS).includes(status)) return row;
+  /** A row stays the same node: a press that began on its button ends there, whatever comes between. */
+  #add(id) {
+    const element = this.body.insertRow(0);
+    const cells = Array.from({ length: 4 }, () => element.insertCell());
     const button = document.createElement("button");
     button.type = "button";
-    button.dataset.task = id;
+    button.addEventListener("click", () => this.onCancel(id));
+    cells[0].textContent = id;
+    cells[3].append(button);
+    const row = { id, element, cells, button, status: null, progress: 0 };
+    this.#rows.set(id, row);
+    if (this.#rows.size > MOST_ROWS) {
+      const [oldest] = this.#rows.values();
+      this.#rows.delete(oldest.id);
+      oldest.element.remove();
+    }
+    this.empty.hidden = true;
+    return row;
+  }
+
+  #show({ id, cells, button, status, progress }) {
+    cells[1].textContent = stateName(status);
+    cells[2].textContent = `${Math.round(progress)} %`;
     button.textContent = text("cancel");
     button.ariaLabel = text("cancelTask", { id });
-    button.addEventListener("click", () => this.onCancel(id));
-    last.append(button);
-    return row;
+    if (!hasEnded(status)) return;
+    if (document.activeElement === button) this.body.closest("[tabindex]").focus(); // not lost with the button
+    button.remove();
+  }
+
+  /** All of it, in the language of the page. */
+  redraw() {
+    for (const row of this.#rows.values()) this.#show(row);
+    this.#showFigures();
+  }
+
+  #showFigures() {
+    this.figures.replaceChildren(...this.#figures());
   }
 
   #figures() {

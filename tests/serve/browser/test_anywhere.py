@@ -77,9 +77,14 @@ def test_it_works_behind_a_path_prefix(browser: Browser, service: Service) -> No
 
 
 def test_a_brushed_mask_as_a_task_by_curl(visit: Visit, tmp_path: Path) -> None:
-    """A batch of one, as a form."""
+    """A batch of one, as a form; of a file whose name curl could misread."""
+    name = """it's; a "b"\\c,d=@.png"""
     page = with_sample(visit)
-    (tmp_path / "sample.png").write_bytes(encoded(photo(*SAMPLE)))
+    (tmp_path / name).write_bytes(encoded(photo(*SAMPLE)))
+    page.locator("#file").set_input_files(
+        {"name": name, "mimeType": "image/png", "buffer": (tmp_path / name).read_bytes()}
+    )
+    expect(page.locator("#code")).to_contain_text("it")
     page.get_by_role("radio", name="Brush").check()
     drag(page, (60, 85), (395, 85))
     page.get_by_role("radio", name="As a task").check()

@@ -194,4 +194,4 @@ def test_an_image_is_dropped_or_pasted(visit: Visit, how: str) -> None:
     else:
         page.evaluate("(data) => document.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data }))", data)
     expect(page.locator("#canvas")).to_be_visible()
-    expect(page.locator("#code")).to_contain_text("image=@photo.png")
+    expect(page.locator("#code")).to_contain_text('image=@"photo.png"')
