@@ -22,6 +22,7 @@ from rich.table import Table
 from deployments.archive_store import open_store
 from deployments.task_archive import TaskArchive
 from drills.books import Books, Expected, close_books
+from drills.ending import end_on_sigterm
 from drills.kills import KINDS, START_S, Breaker
 from drills.receiver import Receiver
 from drills.traffic import Client, Story, request_body
@@ -141,6 +142,7 @@ def print_outcome(outcome: Outcome, plan: Plan, console: Console) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    end_on_sigterm()
     parser = argparse.ArgumentParser(prog="scripts/chaos", description=__doc__)
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--kills", default=",".join(KINDS), help=f"of {', '.join(KINDS)}; or none")

@@ -30,6 +30,7 @@ from rich.table import Table
 from websockets.client import ClientProtocol
 from websockets.uri import parse_uri
 
+from drills.ending import end_on_sigterm
 from drills.traffic import request_body
 from tests.support.pictures import encoded
 from tests.support.service import Service, running
@@ -84,9 +85,11 @@ def watching(service: Service) -> Iterator[Watch]:
 
     thread = threading.Thread(target=run)
     thread.start()
-    yield watch
-    stop.set()
-    thread.join()
+    try:
+        yield watch
+    finally:
+        stop.set()
+        thread.join()
 
 
 class Clients:
@@ -183,6 +186,7 @@ def prepare(url: str) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    end_on_sigterm()
     parser = argparse.ArgumentParser(prog="scripts/flood", description=__doc__)
     parser.add_argument("--seconds", type=float, default=20, help="of each kind")
     parser.add_argument("--clients", type=int, default=200, help="of each kind")

@@ -26,6 +26,7 @@ import yaml
 from rich.console import Console
 
 from drills.docker_engine import Engine
+from drills.ending import end_on_sigterm
 from tests.support.lama import save as save_lama_file
 
 ROOT = Path(__file__).parents[1]
@@ -307,6 +308,7 @@ SCENES: dict[str, Callable[[Engine, Path], None]] = {
 
 
 def main(arguments: list[str] | None = None) -> int:
+    end_on_sigterm()
     parser = argparse.ArgumentParser(prog="scripts/rehearse_image", description=__doc__)
     parser.add_argument("--folder", type=Path, help="keeps the engine's data between two runs; without it a new one")
     parser.add_argument("--torch-wheels", type=Path, help="folder with a build of torch; without it torch's own index")

@@ -25,11 +25,12 @@ from rich.console import Console
 from rich.table import Table
 
 from drills import sizing
+from drills.ending import end_on_sigterm
 from drills.traffic import request_body
 from tests.support.nodes import RayFolder, ray_port
 from tests.support.pictures import encoded, photo
 from tests.support.prometheus import Prometheus, watching
-from tests.support.service import ROOT, Service, free_port
+from tests.support.service import ROOT, Service, free_port, neutral
 
 _UNIT_S = 0.1
 """Four units to a picture: 0.4 s."""
@@ -59,7 +60,7 @@ class Cluster:
         self._api = f"http://127.0.0.1:{ray_port()}"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        environment = dict(os.environ) | {
+        environment = neutral() | {
             "PYTHONPATH": str(ROOT), "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0",
             "TASK_ARCHIVE_URL": str(folder / "archive"), "RAY_SERVE_PROXY_MIN_DRAINING_PERIOD_S": "2",
         }  # fmt: skip
@@ -232,6 +233,7 @@ def throughput(running: Cluster, tools: Path, folder: Path, seconds: int) -> dic
 
 
 def main(arguments: list[str] | None = None) -> int:
+    end_on_sigterm()
     parser = argparse.ArgumentParser(prog="scripts/loadtest", description=__doc__)
     parser.add_argument("--tools", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--seconds", type=int, default=20, help="of each measurement of throughput")

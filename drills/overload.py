@@ -23,6 +23,7 @@ import aiohttp
 from rich.console import Console
 from rich.table import Table
 
+from drills.ending import end_on_sigterm
 from drills.traffic import request_body
 from tests.support.pictures import encoded, photo
 from tests.support.service import ROOT, Service, running
@@ -221,6 +222,7 @@ def report(story: Story, probes: list[tuple[float, float, int]], console: Consol
 
 
 def main(arguments: list[str] | None = None) -> int:
+    end_on_sigterm()
     parser = argparse.ArgumentParser(prog="scripts/overload", description=__doc__)
     parser.add_argument("--tools", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--seconds", type=float, default=15, help="of what is sustained; the overload lasts twice that")

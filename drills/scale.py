@@ -28,6 +28,7 @@ from deployments.archive_store import open_store
 from deployments.protocol import TaskEnd
 from deployments.task_archive import TaskArchive, TaskRecord
 from deployments.tasks import TaskStatus, TaskSubmission
+from drills.ending import end_on_sigterm
 from drills.kills import PROCESSES
 from drills.traffic import request_body
 from tests.support.pictures import encoded, photo
@@ -226,6 +227,7 @@ def print_measured(measured: Measured, size: Size, console: Console) -> None:
 
 
 def main() -> int:
+    end_on_sigterm()
     parser = argparse.ArgumentParser(prog="scripts/scale", description=__doc__)
     parser.add_argument("--ended", type=int, default=10_000)
     parser.add_argument("--queued", type=int, default=1000)

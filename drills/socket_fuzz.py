@@ -26,6 +26,7 @@ import requests
 from rich.console import Console
 from websockets.sync.client import connect
 
+from drills.ending import end_on_sigterm
 from drills.traffic import request_body
 from tests.support.pictures import encoded, photo
 from tests.support.service import Service, running
@@ -201,6 +202,7 @@ def fuzz(
 
 
 def main(arguments: list[str] | None = None) -> int:
+    end_on_sigterm()
     parser = argparse.ArgumentParser(prog="scripts/fuzz_sockets", description=__doc__)
     parser.add_argument("--minutes", type=float, default=3)
     parser.add_argument("--seed", type=int, default=1)

@@ -6,6 +6,7 @@ import json
 import aiohttp
 
 from drills.traffic import request_body
+from tests.serve.test_metrics import scrape, until
 from tests.support.pictures import encoded, photo
 from tests.support.service import Service
 
@@ -15,7 +16,7 @@ BODY = request_body(encoded(photo(320, 240), "JPEG"), [{"x": 40, "y": 60, "width
 
 
 async def test_beyond_the_bound_calls_are_refused_and_questions_are_answered(service: Service) -> None:
-    api = f"{service.url}/api/v1"
+    api, before = f"{service.url}/api/v1", scrape(service)
 
     async def call() -> tuple[int, bool]:
         async with session.post(f"{api}/inpaint-regions", json=BODY) as answer:
@@ -43,3 +44,6 @@ async def test_beyond_the_bound_calls_are_refused_and_questions_are_answered(ser
                 await asyncio.sleep(0.1)
         async with session.get(f"{api}/health") as answer:
             assert json.loads(await answer.read())["status"] == "healthy"
+    # Serve's own figures know nothing of them.
+    refused = "ray_iopaint_calls_refused_total"
+    list(await asyncio.to_thread(until, service, before, refused, 20, reason="service_unavailable"))

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import pytest
 
 from drills.audit import ACCEPTED, HELD, findings, new
+from tests.support.network import tell_json
 from tests.support.service import free_port
 
 ROOT = Path(__file__).parents[3]
@@ -80,11 +81,7 @@ class Osv(BaseHTTPRequestHandler):
             hole = {"id": advisory, "details": "A hole.", "aliases": [], "affected": affected}
             found = {"vulns": [hole | {"published": "2026-01-01T00:00:00Z", "modified": "2026-01-01T00:00:00Z"}]}
         body = json.dumps(found).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        tell_json(self, body)
 
     def log_message(self, *_: object) -> None:
         pass
