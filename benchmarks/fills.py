@@ -25,7 +25,7 @@ from models.engines.classic.engine import ClassicEngine
 from models.engines.classic.groups import Groups
 from models.engines.classic.plain import plain
 from models.engines.classic.smooth import Unknown
-from models.engines.classic.trial import choose, prepare
+from models.engines.classic.trial import Hole, choose, prepare
 from models.geometry import Box, Rect
 from models.job import InpaintJob, MaskMode, MaskOptions
 from models.pipeline import process
@@ -65,7 +65,7 @@ def trial(image: Image, unknown: Unknown) -> str:
         if plain(window, holes, group) is not None:
             chosen.append("plain")
         elif (found := prepare(window, holes, group.ours, group.inner)) is not None:
-            best = choose(found, holes.size, int(holes.sum()), candidates())
+            best = choose(found, Hole.of(holes), candidates())
             chosen.append(best[0].name if best else "none")
     return Counter(chosen).most_common(1)[0][0] if chosen else "none"
 

@@ -28,18 +28,17 @@ def engine(size: Sizes = [256, 512, 1024], repeats: int = 5) -> None:  # noqa: B
 @app.command()
 def http(size: Sizes = [512, 1024, 2048]) -> None:  # noqa: B006
     """Over HTTP beside IOPaint's own server: sizes, regions and strategies, one client. ``IOPAINT_PRECISION=float32``
-    measures that, beside the report."""
-    precision = os.environ.get(PRECISION, "auto")
+    measures that, for a table of its own."""
     for one in size:
         with progress(f"{one} px", over_http.steps((one,))) as tick:
-            keep(f"http-{one}" + (f"-{precision}" if precision != "auto" else ""), over_http.side_by_side((one,), tick))
+            keep(of_precision(f"http-{one}"), over_http.side_by_side((one,), tick))
 
 
 @app.command()
 def clients() -> None:
-    """Eight clients at once, beside IOPaint's own server."""
+    """Eight clients at once, beside IOPaint's own server; ``IOPAINT_PRECISION`` as for ``http``."""
     with progress("clients", 2) as tick:
-        keep("clients", over_http.eight_clients(tick))
+        keep(of_precision("clients"), over_http.eight_clients(tick))
 
 
 @app.command()
@@ -129,6 +128,11 @@ def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
     with Progress(*columns, console=console) as bar:
         task = bar.add_task(what, total=total)
         yield lambda: bar.advance(task)
+
+
+def of_precision(name: str) -> str:
+    precision = os.environ.get(PRECISION, "auto")
+    return name if precision == "auto" else f"{name}-{precision}"
 
 
 def keep(name: str, found: dict[str, Any]) -> None:

@@ -22,24 +22,28 @@ from benchmarks.pairs import HELD_OUT_SEED, STYLES, Pair, make_pairs
 from models import codec
 from models.detect import TextDetector, TextLine, wanted
 from models.detectors.ppocr import PPOCRDetector
-from models.engine import Image, InpaintEngine
+from models.engine import Image, InpaintEngine, Mask
 from models.engines.classic.engine import ClassicEngine
 from models.engines.opencv import OpenCVEngine
 from models.geometry import Rect, Region
 from models.job import FindText, InpaintJob, MaskMode, MaskOptions, RegionReport
 from models.masks import region_covers
-from models.pipeline import ProgressEvent, process
+from models.pipeline import process
+from models.progress import ProgressEvent
 from models.regions import RegionMasks
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """``found``: the regions are those that the detector finds, as ``/remove-text`` does; else the pair's boxes."""
+    """``found``: the regions are those that the detector finds, as ``/remove-text`` does; else the pair's boxes.
+    ``told``: no region, but a mask of the true strokes in the boxes, grown by two pixels: what no finder can know.
+    """
 
     name: str
     engine: InpaintEngine
     mode: MaskMode
     found: bool = False
+    told: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ def ways(found: bool) -> list[Way]:
         Way("cv2 box", cv2_, MaskMode.BOX),
         Way("cv2 auto", cv2_, MaskMode.AUTO),
         Way("classic box", classic, MaskMode.BOX),
+        Way("classic, true strokes", classic, MaskMode.BOX, told=True),
         Way("classic strokes", classic, MaskMode.STROKES),
         Way("classic auto", classic, MaskMode.AUTO),
     ]
@@ -70,11 +75,14 @@ def measure(pair: Pair, way: Way, seen: Seen, detector: TextDetector) -> tuple[R
     after, reports, seconds = _run(pair, way, regions)
     height, width = pair.strokes.shape
     covers = region_covers(regions, width, height)
-    blocks = codec.decode(_sent(pair), max_pixels=10**8).colour_blocks
-    masks = RegionMasks(pair.before, covers, MaskOptions(way.mode), blocks)
-    mask = masks.mask()
-    masks.unstained(np.zeros_like(mask) if way.found else None)
-    allowed = masks.marked(mask) > 0
+    mask = _true_strokes(pair)
+    allowed = mask > 0
+    if not way.told:
+        blocks = codec.decode(_sent(pair), max_pixels=10**8).colour_blocks
+        masks = RegionMasks(pair.before, covers, MaskOptions(way.mode), blocks)
+        mask = masks.mask()
+        masks.unstained((lambda: np.zeros(mask.shape, bool)) if way.found else None)
+        allowed = masks.marked(mask) > 0
     for box, cover in covers:
         allowed[box.top : box.bottom, box.left : box.right] |= cover
     row = measures(
@@ -88,14 +96,26 @@ def measure(pair: Pair, way: Way, seen: Seen, detector: TextDetector) -> tuple[R
 
 
 def _run(pair: Pair, way: Way, regions: tuple[Region, ...]) -> tuple[Image, tuple[RegionReport, ...], float]:
-    job = InpaintJob(regions, masking=MaskOptions(way.mode), find_text=FindText() if way.found else None)
+    find_text = FindText() if way.found else None
+    job = InpaintJob(None if way.told else regions, masking=MaskOptions(way.mode), find_text=find_text)
+    mask = bytes(cv2.imencode(".png", _true_strokes(pair))[1]) if way.told else None
     started = time.process_time()
     result = process(
-        job, _sent(pair), None, way.engine, max_pixels=10**8, max_window_px=2048, on_progress=_ignore,
+        job, _sent(pair), mask, way.engine, max_pixels=10**8, max_window_px=2048, on_progress=_ignore,
         should_stop=lambda: False,
     )  # fmt: skip
     seconds = time.process_time() - started
     return codec.decode(result.data, max_pixels=10**8).rgb, result.stats.regions, seconds
+
+
+def _true_strokes(pair: Pair) -> Mask:
+    """Of the boxes, grown by two pixels within them."""
+    mask = np.zeros(pair.strokes.shape, np.uint8)
+    disc = np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)), np.uint8)
+    for box in pair.boxes:
+        grown = cv2.dilate(pair.strokes[box.slices].astype(np.uint8) * 255, disc)
+        mask[box.slices] |= np.asarray(grown, np.uint8)
+    return mask
 
 
 def _sent(pair: Pair) -> bytes:

@@ -58,8 +58,8 @@ def side_by_side(sizes: tuple[int, ...], tick: Callable[[], None]) -> dict[str, 
                         "calls": len(times),
                     }
                 )
-        memory = {server.name: server.resident_mb() for server in (theirs, ours)}
-    return {"rows": rows, "resident_mb": memory}
+        whole = {server.name: server.whole_mb() for server in (theirs, ours)}
+        return {"rows": rows, "whole_mb": whole, "replica_mb": ours.replica_mb()}
 
 
 def eight_clients(tick: Callable[[], None]) -> dict[str, Any]:

@@ -35,7 +35,8 @@ def write(console: Console) -> None:
 def _engine(found: Found) -> Iterator[str]:
     rates = found["matmul_tflops"]
     yield (
-        f"{found['device']}, {found['threads']} threads. Medians, all in turn. The machine multiplies matrices at "
+        f"{found['device']}, {found['threads']} threads; one line of text (a twentieth of the picture) is masked, and "
+        "ours makes the last layers' pixels only around it. Medians, all in turn. The machine multiplies matrices at "
         f"{rates['float32']:.2f} (float32) and {rates['bfloat16']:.2f} (bfloat16) TFLOPS; the share is that of the "
         "convolutions' operations a second, counted as TorchScript does them (ours need fewer: it can pass 100%), "
         "Fourier transforms and copies not counted as work."
@@ -83,8 +84,19 @@ def _http(found: Found) -> Iterator[str]:
         )
         yield f"| {' | '.join(str(cell) for cell in cells)} |"
     yield ""
-    resident = ", ".join(f"{name} {value:.0f} MB" for name, value in found["resident_mb"].items())
-    yield f"Resident afterwards: {resident} (ours: the model replica)."
+    if "whole_mb" not in found:
+        theirs, replica = (found["resident_mb"][name] for name in (Theirs.name, Ours.name))
+        yield (
+            f"Resident afterwards: {Theirs.name} {theirs:.0f} MB, of {Ours.name} the model replica only {replica:.0f} "
+            "MB; all of its processes together held 3.1 GiB in another measurement ([drills](operations.md#drills)). "
+            "Both will be measured whole next time."
+        )
+        return
+    whole = ", ".join(f"{name} {value:.0f} MB" for name, value in found["whole_mb"].items())
+    yield (
+        f"Memory of all processes afterwards, what they share counted once: {whole}, of which the model replica "
+        f"{found['replica_mb']:.0f} MB."
+    )
 
 
 def _clients(found: Found) -> Iterator[str]:
@@ -159,8 +171,13 @@ def _encoders(found: Found) -> Iterator[str]:
 
 def _section(part: str, title: str, lines: Callable[[Found], Iterator[str]]) -> str:
     found = _found_over_http() if part == "http" else _found(part)
-    said = [f"Not measured on this machine (`scripts/benchmark {part}`)."] if found is None else lines(found)
+    said = [f"Not measured on this machine (`{_command(part)}`)."] if found is None else lines(found)
     return "\n".join((f"### {title}", "", *said))
+
+
+def _command(part: str) -> str:
+    name, _, rest = part.partition("-")
+    return f"IOPAINT_PRECISION=float32 scripts/benchmark {name}" if rest else f"scripts/benchmark {name}"
 
 
 def _found(part: str) -> Found | None:
@@ -178,6 +195,8 @@ _SECTIONS: dict[str, tuple[str, Callable[[Found], Iterator[str]]]] = {
     "engine": ("(a) The engine alone", _engine),
     "http": ("(b) Over HTTP, one client", _http),
     "clients": ("Eight clients, 512², Original", _clients),
+    "http-512-float32": ("One client, 512², in float32", _http),
+    "clients-float32": ("Eight clients, 512², Original, in float32", _clients),
     "stages": ("(d) Where the time of one call goes", _stages),
     "scaling": ("(c) By regions and by pixels", _scaling),
     "memory": ("(e) Resident memory", _memory),

@@ -4,9 +4,9 @@ import base64
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -56,7 +56,9 @@ class Server(Protocol):
         """Seconds: ``total`` as the client sees it, and what the answer itself tells."""
         ...
 
-    def resident_mb(self) -> float: ...
+    def whole_mb(self) -> float:
+        """Of all its processes; what several share counts once."""
+        ...
 
 
 # Its web page's own defaults, with the margin that it recommends for large pictures; the same to both.
@@ -91,27 +93,36 @@ class Ours:
         found: dict[str, float] = stats["processing_stats"]["stage_times"]
         return found
 
+    def whole_mb(self) -> float:
+        return shares_mb({self.service.process.pid, *self.service.descendants()})
+
+    def replica_mb(self) -> float:
+        """The model replica's part of it."""
+        return shares_mb(self._replicas())
+
     def resident_mb(self, *, own: bool = False) -> float:
         """Of the model replica; ``own``: without what it shares with the node's object store."""
-        return _resident_mb(self.service.named("ray::ServeReplica:iopaint:Inpainter"), own)
+        return _resident_mb(self._replicas(), own)
+
+    def _replicas(self) -> list[int]:
+        return self.service.named("ray::ServeReplica:iopaint:Inpainter")
 
 
 class Theirs:
     name = "iopaint start"
 
-    def __init__(self, url: str, pid: int) -> None:
-        self._url = url
-        self._pid = pid
+    def __init__(self, service: Service) -> None:
+        self.service = service
 
     def call(self, given: Sample, strategy: str) -> dict[str, float]:
         body = {"image": given.image, "mask": given.mask, "hd_strategy": strategy} | _CROP
         started = time.perf_counter()
-        answer = requests.post(f"{self._url}/api/v1/inpaint", json=body, timeout=900)
+        answer = requests.post(f"{self.service.url}/api/v1/inpaint", json=body, timeout=900)
         answer.raise_for_status()
         return {"total": time.perf_counter() - started}
 
-    def resident_mb(self) -> float:
-        return _resident_mb([self._pid])
+    def whole_mb(self) -> float:
+        return shares_mb({self.service.process.pid, *self.service.descendants()})
 
 
 def together(server: Server, given: Sample, strategy: str, clients: int, calls: int) -> list[float]:
@@ -149,14 +160,15 @@ def iopaint_server() -> Iterator[Theirs]:
         "--device=cpu", "--host=127.0.0.1", f"--port={port}", f"--model-dir={weights.parents[2]}",
     ]  # fmt: skip
     environment = dict(os.environ) | {"TORCH_HOME": str(weights.parents[2]), "HF_HUB_OFFLINE": "1"}
-    with (STATE / "iopaint.log").open("wb") as log:
+    log_path = STATE / "iopaint.log"
+    with log_path.open("wb") as log:
         process = subprocess.Popen(
             [str(part) for part in command], env=environment, stdout=log, stderr=subprocess.STDOUT
         )
     url = f"http://127.0.0.1:{port}"
     try:
         _wait(f"{url}/api/v1/server-config", process)
-        theirs = Theirs(url, process.pid)
+        theirs = Theirs(Service(url, process, log_path))
         _warm(theirs)
         yield theirs
     finally:
@@ -188,6 +200,16 @@ def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
         except requests.RequestException:
             time.sleep(0.5)
     raise TimeoutError(f"IOPaint's server did not start; see {STATE / 'iopaint.log'}")
+
+
+def shares_mb(pids: Iterable[int]) -> float:
+    """Each process's share of the memory that it has (PSS): a page of two counts half for each."""
+    kilobytes = 0
+    for pid in pids:
+        with suppress(OSError):  # it has just ended
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            kilobytes += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return kilobytes * 1024 / 1e6
 
 
 def _resident_mb(pids: Sequence[int], own: bool = False) -> float:
