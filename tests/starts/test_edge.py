@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from tests.serve.browser.conftest import Visit
 from tests.serve.browser.steps import SAMPLE, follow_a_task, result_of
 from tests.support.chromium import chromium
 from tests.support.pictures import b64, encoded, photo
-from tests.support.service import Service, running
+from tests.support.service import Service, assert_ends_in_order, running
 from tests.support.sockets import is_loopback, listening
 
 KEY, OTHER = "key-of-one-client", "key-of-another"
@@ -231,7 +232,7 @@ def test_conversations_that_break_the_protocol(service: Service) -> None:
 
 
 def test_no_key_and_no_picture_is_in_any_log(service: Service) -> None:
-    """The last: it reads what the others left."""
+    """It reads what the tests before it left."""
     commands = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in service.descendants()]
     (found,) = (re.search(rb"--log_dir=([^\x00]+)", line) for line in commands if b"/gcs_server\x00" in line)
     assert found
@@ -241,3 +242,8 @@ def test_no_key_and_no_picture_is_in_any_log(service: Service) -> None:
     for path, text in texts.items():
         for secret in (KEY, OTHER, IMAGE[:200], IMAGE[-200:]):
             assert secret.encode() not in text, path
+
+
+def test_a_signal_ends_it_in_order(service: Service) -> None:
+    """The last: the others need it."""
+    assert_ends_in_order(service, signal.SIGTERM)

@@ -125,7 +125,7 @@ def assert_a_named_model_is_loaded_once(service: Service) -> None:
     assert len(loads) == 1, loads
 
 
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(600)
 def test_a_node_dies_and_nothing_accepted_is_lost(service: Service, nodes: Nodes) -> None:
     assert_a_named_model_is_loaded_once(service)
     api = f"{service.url}/api/v1"

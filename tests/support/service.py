@@ -13,6 +13,9 @@ from pathlib import Path
 
 import requests
 
+from ingress.settings import Settings
+from models.catalog import WEIGHTS_VARIABLES
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -55,7 +58,7 @@ class Service:
             found |= wave
         return found
 
-    def stop(self, number: int = signal.SIGTERM) -> int:
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(number)
         return self.process.wait(120)
 
@@ -78,7 +81,7 @@ class Service:
                     found.append(pid)
         return found
 
-    def wait_healthy(self, patience_s: float = 120) -> None:
+    def wait_healthy(self, patience_s: float = 200) -> None:
         end = time.monotonic() + patience_s
         while time.monotonic() < end and self.process.poll() is None:
             try:
@@ -90,11 +93,18 @@ class Service:
         raise AssertionError(f"The service did not become healthy:\n{self.log.read_text()[-4000:]}")
 
 
+def neutral() -> dict[str, str]:
+    """This process's environment without what would make a service another one than is asked for, or have it join
+    somebody's cluster, which it would end with itself."""
+    ours = {name.upper() for name in Settings.model_fields}.union(WEIGHTS_VARIABLES)
+    # In any case: so the settings are read.
+    return {k: v for k, v in os.environ.items() if k.upper() not in ours and not k.startswith("RAY_")}
+
+
 def start(folder: Path, environment: dict[str, str], port: int = 0, config: Path | None = None) -> Service:
     """The process only; see ``Service.wait_healthy``. ``config`` stands in for the shipped one."""
     port = port or free_port()
     log = folder / "service.log"
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("IOPAINT_", "MAX_", "TASK_"))}
     settings = {
         "IOPAINT_HOST": "127.0.0.1",
         "IOPAINT_PORT": str(port),
@@ -113,7 +123,7 @@ def start(folder: Path, environment: dict[str, str], port: int = 0, config: Path
                 str(ROOT / "scripts" / "serve"),
                 *([str(config)] if config else []),
             ],
-            env=inherited | settings | environment,
+            env=neutral() | settings | environment,
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -131,6 +141,17 @@ def running(folder: Path, **environment: str) -> Iterator[Service]:
     finally:
         if service.process.poll() is None:
             service.kill_node()
+
+
+def assert_ends_in_order(service: Service, number: signal.Signals) -> None:
+    """By that signal, with nothing left behind."""
+    children = service.descendants()
+    assert len(children) > 5
+    assert service.stop(number) == 0
+    end = time.monotonic() + 10
+    while left := [pid for pid in children if _alive(pid)]:
+        assert time.monotonic() < end, f"processes were left behind: {left}"
+        time.sleep(0.1)
 
 
 def _alive(pid: int) -> bool:
