@@ -45,6 +45,8 @@ class Plan:
     store: str
     model: str
     seed: int
+    tasks_each: int = 1
+    """Of every client at least, however little a slow machine does between two kills."""
 
 
 @dataclass
@@ -89,7 +91,7 @@ def _not_even_once(books: Books) -> list[str]:
 
 async def _run(plan: Plan, clients: list[Client], breaker: Breaker, console: Console) -> None:
     until = time.monotonic() + 60 * plan.minutes
-    work = asyncio.gather(*(client.run(until) for client in clients))
+    work = asyncio.gather(*(client.run(until, plan.tasks_each) for client in clients))
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as bar:
         line = bar.add_task("Drill", total=60 * plan.minutes)
         next_strike = time.monotonic() + plan.every_s

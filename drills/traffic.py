@@ -35,7 +35,7 @@ class Story:
 
 
 class Client:
-    """Endless: one task after another until ``until``, then the last one to its end."""
+    """One task after another until ``until``, at least ``least`` of them, and the last one to its end."""
 
     def __init__(self, url: str, callback_url: str, body: dict[str, Any], seed: int) -> None:
         self.stories: list[Story] = []
@@ -43,10 +43,10 @@ class Client:
         self._body = body | {"callback_url": callback_url, "enable_progress": True}
         self._random = random.Random(seed)
 
-    async def run(self, until: float) -> None:
+    async def run(self, until: float, least: int = 1) -> None:
         timeout = aiohttp.ClientTimeout(total=30)
         async with aiohttp.ClientSession(timeout=timeout) as session:
-            while time.monotonic() < until:
+            while time.monotonic() < until or len(self.stories) < least:
                 story = Story(str(uuid.uuid4()), self._random.random() < 0.1)
                 self.stories.append(story)
                 start = time.monotonic()
