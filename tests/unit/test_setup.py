@@ -1,4 +1,7 @@
-"""``scripts/setup`` completes what broke off, begins anew where the folder was moved, and is quick otherwise."""
+"""``scripts/setup`` completes what broke off, begins anew where the folder was moved, and is quick otherwise.
+
+What tests install on a new machine is installed once, whichever of them come first.
+"""
 
 import os
 import shutil
@@ -60,3 +63,28 @@ def test_a_folder_that_was_moved_gets_a_new_one(folder: Path) -> None:
     moved = folder.rename(folder.parent / "elsewhere")
     assert setup(moved) == ["-m venv --clear .venv"]
     assert setup(moved) == []
+
+
+APT = """#!/usr/bin/env bash
+# In the place of apt-get: one at a time, slowly, and the browser is there before it can be used.
+mkdir "$BUSY" || { echo "E: Could not get lock" >&2; exit 100; }
+echo "$*" >> "$CALLS"
+[[ $1 != install ]] || { printf '#!/bin/sh\\nexit 1\\n' > "$TOOLS/chromium"; chmod +x "$TOOLS/chromium"; }
+sleep 0.3
+rmdir "$BUSY"
+"""
+
+
+def test_two_tests_that_need_the_browser_install_it_once(tmp_path: Path) -> None:
+    tools, calls = tmp_path / "tools", tmp_path / "calls"
+    tools.mkdir()
+    for name in ("bash", "env", "mkdir", "rmdir", "sleep", "chmod", "flock"):
+        (tools / name).symlink_to(shutil.which(name) or name)
+    for name, text in {"apt-get": APT, "id": "#!/bin/sh\necho 0\n"}.items():
+        (tools / name).write_text(text)
+        (tools / name).chmod(0o755)
+    environment = {"PATH": str(tools), "TOOLS": str(tools), "CALLS": str(calls), "BUSY": str(tmp_path / "busy")}
+    command = [ROOT / "scripts" / "setup_browser"]
+    both = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [(one.communicate()[0], one.returncode) for one in both] == [(f"{tools}/chromium\n", 0)] * 2
+    assert [line.split()[0] for line in calls.read_text().splitlines()] == ["update", "install"]
