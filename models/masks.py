@@ -10,6 +10,8 @@ from models.engine import Checkpoint, Mask, unstopped
 from models.errors import InvalidField
 from models.geometry import MAX_COORDINATE_PX, Box, Polygon, Rect, Region
 
+Coordinates = NDArray[np.float64]
+
 # A coordinate this near to a pixel's border is on it: decimal fractions are not exact in binary.
 _EPSILON_PX = 1e-9
 
@@ -82,7 +84,9 @@ def _clipped(region: Region, name: str, width: int, height: int) -> Box:
         raise _no_area(name)
     whole = region.cover()
     box = whole.clip(width, height)
-    if not box.area or (box != whole and isinstance(region, Polygon) and not _touches(region, width, height)):
+    if not box.area or (isinstance(region, Polygon) and not _touches(region, width, height)):
+        if box == whole:
+            raise _no_area(name)
         raise InvalidField(f"{name} lies wholly outside the image of {width}x{height} pixels.", field=name)
     return box
 
@@ -105,23 +109,37 @@ def _has_area(region: Region) -> bool:
 
 @np.errstate(divide="ignore", invalid="ignore", over="ignore")
 def _touches(polygon: Polygon, width: int, height: int) -> bool:
-    """Whether an edge passes through the image or, where none does, all of it lies inside.
+    """Whether an edge passes through a pixel of the image, or borders part it, or all of it lies inside.
 
     By the corners alone: to draw a polygon as large as the image takes a while, and a request may have many.
     """
     starts = np.asarray(polygon.points, np.float64)
-    steps = np.roll(starts, -1, axis=0) - starts
+    stops = np.roll(starts, -1, axis=0)
+    steps = stops - starts
     least, most = (_EPSILON_PX, _EPSILON_PX), (width - _EPSILON_PX, height - _EPSILON_PX)
     # Where on its way, 0 to 1, an edge enters and leaves the image's columns, and its rows.
     at = np.array([(least - starts) / steps, (most - starts) / steps])
     enters, leaves = at.min(axis=0).max(axis=1), at.max(axis=0).min(axis=1)
-    if (np.maximum(enters, 0) < np.minimum(leaves, 1)).any():
+    passing = np.maximum(enters, 0) < np.minimum(leaves, 1)
+    on_border = (np.abs(steps) <= _EPSILON_PX) & (np.abs(starts - np.round(starts)) <= _EPSILON_PX)
+    if (passing & ~on_border.any(axis=1)).any():
         return True
+    for axis, extent in ((0, height), (1, width)):
+        along = on_border[:, axis] & passing
+        if _parted(starts[along, axis], starts[along, 1 - axis], stops[along, 1 - axis], extent):
+            return True
     # Any of its points tells for all of them, by the even-odd rule.
     above = starts[:, 1] < height / 2
     crossing = above != np.roll(above, -1)
     xs = starts[crossing, 0] + (height / 2 - starts[crossing, 1]) * steps[crossing, 0] / steps[crossing, 1]
     return bool(np.count_nonzero(xs > width / 2) % 2)
+
+
+def _parted(at: Coordinates, starts: Coordinates, stops: Coordinates, extent: int) -> bool:
+    """Whether the two sides of any border differ, of those that edges run along: to and fro makes no difference."""
+    ends = np.concatenate([starts, stops]).clip(0, extent)
+    _, counts = np.unique(np.round(np.stack([np.tile(at, 2), ends], axis=1), 6), axis=0, return_counts=True)
+    return bool((counts % 2).any())
 
 
 def polygon_cover(polygon: Polygon, box: Box) -> NDArray[np.bool_]:

@@ -1,6 +1,7 @@
 import math
 import time
 import tracemalloc
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -31,7 +32,8 @@ def test_a_region_that_sticks_out_is_clipped() -> None:
         Polygon(((-4, 2), (2, -4), (-4, -4))), Polygon(((-5, -5), (15, -5), (15, 15), (14, -4))),
         Polygon(((3, 1), (3 + 5e-10, 4), (3, 7))), Rect(1, 1, 1e308, 4), Rect(1e308, 1, 1e308, 4),
         Rect(-1.1e9, 0, 2e9, 4), Polygon(((1, 1), (1e19, 2), (1, 3))),
-        Polygon(((1, -1.7e308), (-1e15, 1.7e308), (1e307, 1))),
+        Polygon(((1, -1.7e308), (-1e15, 1.7e308), (1e307, 1))), Polygon(((0, 1), (1, 1), (1, 0), (1, 1))),
+        Polygon(((12, 2), (12, 5), (5, 5), (12, 5))), Polygon(((2, 2), (4, 2), (4, 4), (2, 4)) * 2),
     ],
 )  # fmt: skip
 def test_a_bad_region_is_named(bad: Region) -> None:
@@ -41,10 +43,16 @@ def test_a_bad_region_is_named(bad: Region) -> None:
 
 
 far = st.integers(-60, 90).map(lambda v: v / 4)
+on_borders = st.integers(-2, 9)
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.tuples(far, far), min_size=3, max_size=6))
+@given(
+    st.lists(st.tuples(far, far), min_size=3, max_size=6)
+    | st.lists(st.tuples(on_borders, on_borders), min_size=2, max_size=5).map(
+        lambda corners: [at for (x, y), (after, _) in pairwise([*corners, corners[0]]) for at in ((x, y), (after, y))]
+    )
+)
 def test_a_polygon_that_touches_no_pixel_is_refused_and_no_other(points: list[tuple[float, float]]) -> None:
     """Before anything is drawn, so that a call is refused, not its task."""
     polygon = Polygon(tuple(points))
