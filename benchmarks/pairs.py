@@ -18,6 +18,7 @@ from models.geometry import Box
 VISIBLE_LEVELS = 6
 """A pixel is part of a stroke where the text changed a channel by more than so many of 255 levels."""
 TUNING_SEED, HELD_OUT_SEED = 1, 90_001
+_GRAIN_LEVELS = 1.5
 STYLES = ("plain", "outline", "shadow", "two-colour", "vertical", "rotated", "cjk", "blurred", "jpeg")
 _LATIN = ("The quick brown fox jumps over 13 lazy dogs & runs away", "QUALITY Sale 50% Größe façade")
 _CJK = "文字消去の品質測定、春夏秋冬。東京都大安売り中国語简体字繁體字漢字"
@@ -50,14 +51,17 @@ def make_pairs(first_seed: int, per_kind: int, only: str | None = None) -> list[
     return pairs
 
 
-def make_pair(kind: str, style: str, seed: int) -> Pair:
-    """A picture of 200 x 480 pixels with one line of text; always the same for the same arguments and fonts."""
+def make_pair(kind: str, style: str, seed: int, scale: int = 1) -> Pair:
+    """A picture of 200 x 480 pixels, letters of 16 to 48; always the same for the same arguments and fonts.
+
+    ``scale``: so many times as large, letters and ground alike, with the grain of a camera.
+    """
     rng = np.random.default_rng(seed)
-    clean = BACKGROUNDS[kind](rng, 200, 480)
-    layer = _lettering(rng, style, clean)
+    clean = _enlarged(rng, BACKGROUNDS[kind](rng, 200, 480), scale)
+    layer = _lettering(rng, style, clean, scale)
     if style == "blurred":
         # Premultiplied, or the transparent pixels' black would bleed into the edges.
-        layer = np.asarray(cv2.GaussianBlur(layer, (0, 0), float(rng.uniform(0.8, 1.6))), np.float32)
+        layer = np.asarray(cv2.GaussianBlur(layer, (0, 0), scale * float(rng.uniform(0.8, 1.6))), np.float32)
     alpha = layer[..., 3:] / 255
     text = np.clip(np.rint(layer[..., :3] + clean * (1 - alpha)), 0, 255).astype(np.uint8)
     strokes = np.abs(text.astype(np.int16) - clean).max(2) > VISIBLE_LEVELS
@@ -70,10 +74,17 @@ def make_pair(kind: str, style: str, seed: int) -> Pair:
     return Pair(f"{kind}-{style}-{seed}", kind, style, text, clean, strokes, (_cover(strokes, margin),), file)
 
 
-def _lettering(rng: np.random.Generator, style: str, clean: Image) -> NDArray[np.float32]:
+def _enlarged(rng: np.random.Generator, clean: Image, scale: int) -> Image:
+    if scale == 1:
+        return clean
+    large = cv2.resize(clean, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    return np.asarray(np.clip(np.rint(large + rng.normal(0, _GRAIN_LEVELS, large.shape)), 0, 255), np.uint8)
+
+
+def _lettering(rng: np.random.Generator, style: str, clean: Image, scale: int) -> NDArray[np.float32]:
     """RGBA in 0..255, colours premultiplied by alpha."""
     height, width = clean.shape[:2]
-    size = int(rng.integers(16, 48))
+    size = scale * int(rng.integers(16, 48))
     cjk = style in {"cjk", "vertical"} and bool(font_files()[1])
     font = _font(rng, size, cjk)
     words = _CJK if cjk else " ".join(rng.permutation(" ".join(_LATIN).split())[:6])
@@ -87,12 +98,12 @@ def _lettering(rng: np.random.Generator, style: str, clean: Image) -> NDArray[np
     words = words[:length].strip()
     if style == "vertical":
         for row, char in enumerate(words):
-            draw.text((width // 2 - size // 2, 14 + row * size * 1.05), char, (*colour, 255), font)
+            draw.text((width // 2 - size // 2, 14 * scale + row * size * 1.05), char, (*colour, 255), font)
     else:
-        spot = (24, (height - size) // 2 - size // 5)
+        spot = (24 * scale, (height - size) // 2 - size // 5)
         if style == "shadow":
             shadow = Pillow.new("RGBA", (width, height))
-            ImageDraw.Draw(shadow).text((spot[0] + 2, spot[1] + 2), words, (*edge, 160), font)
+            ImageDraw.Draw(shadow).text((spot[0] + 2 * scale, spot[1] + 2 * scale), words, (*edge, 160), font)
             picture = Pillow.alpha_composite(picture, shadow)
             draw = ImageDraw.Draw(picture)
         half = len(words) // 2 if style == "two-colour" else len(words)

@@ -1,4 +1,4 @@
-"""How well strokes are found, without filling: `python -m benchmarks.strokes [--pages CACHE] [--tuning]`.
+"""How well strokes are found, without filling: `python -m benchmarks.strokes [--pages CACHE] [--tuning] [--scale N]`.
 
 For every kind of ground: recall of the true strokes, the mask's area over that of the true strokes dilated by 2 pixels,
 how many regions reach 0.99 within 1.0, and the time; then how often the verdict is right, for what is erased and not.
@@ -85,9 +85,9 @@ def _disc(radius_px: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, size), np.uint8)
 
 
-def synthetic(first_seed: int, per_style: int) -> list[Pair]:
+def synthetic(first_seed: int, per_style: int, scale: int = 1) -> list[Pair]:
     return [
-        make_pair(kind, style, first_seed + 10_000 * row + 100 * column + index)
+        make_pair(kind, style, first_seed + 10_000 * row + 100 * column + index, scale)
         for row, kind in enumerate(BACKGROUNDS)
         for column, style in enumerate(STYLES)
         for index in range(per_style)
@@ -224,11 +224,12 @@ def main() -> None:
     parser.add_argument("--tuning", action="store_true", help="the seeds that methods are tuned on")
     parser.add_argument("--every", type=int, default=1, help="judge only each n-th pair")
     parser.add_argument("--by", choices=["kind", "style"], default="kind")
+    parser.add_argument("--scale", type=int, default=1, help="pictures and letters so many times as large")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     print(seconds_of_a_page())
-    pairs = synthetic(TUNING_SEED if options.tuning else HELD_OUT_SEED, options.per_style)
+    pairs = synthetic(TUNING_SEED if options.tuning else HELD_OUT_SEED, options.per_style, options.scale)
     _print(pairs, "ground" if options.by == "kind" else "style", lambda pair: getattr(pair, options.by))
     print(verdicts(pairs[:: options.every]), flush=True)
     if options.pages:
