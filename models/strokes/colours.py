@@ -20,6 +20,8 @@ _UNSURE_PX = 8.0
 """Of a colour, how many pixels more than there are would have to be text."""
 _MOSTLY, _CLEARLY = 0.5, 0.7
 """Share of a region's pixels of a colour that are strokes: enough beside a stroke, and enough anywhere."""
+_HARDLY = 0.1
+"""Share of a region's pixels of a colour that are strokes, where it is the ground's."""
 _BESIDE_PX, _SOFT_PX = 2, 1
 _GAP_PX = 11
 _OUTSIDE_PX, _MOST_OUTSIDE = 3, 3
@@ -46,17 +48,23 @@ def completed(rgb: Image, strokes: Bools, inside: Bools, others: Bools) -> Bools
     return np.asarray(_grown(more, _SOFT_PX) & inside & ~strokes, bool)
 
 
+def beside(rgb: Image, strokes: Bools, inside: Bools) -> Bools:
+    """What of ``strokes`` lies beside them: it has the ground's colour, and no stroke's edge is near."""
+    core = cv2.erode(strokes.astype(np.uint8), _square(_CORE_PX)) > 0
+    share = share_of_colour(rgb, core & inside, inside)
+    return np.asarray(strokes & (share < _HARDLY) & ~_grown(strokes & (share >= _MOSTLY), _CORE_PX), bool)
+
+
 def share_of_colour(rgb: Image, core: Bools, inside: Bools) -> Field:
     """Of the region's pixels of about each pixel's colour, how many are of the core."""
     cells = colour_cells(rgb)
-    ours, all_ = (
-        _with_neighbours(np.bincount(cells[where], minlength=16**3).reshape(16, 16, 16)) for where in (core, inside)
-    )
+    ours, all_ = colour_counts(cells, core), colour_counts(cells, inside)
     return (ours / (all_ + _UNSURE_PX)).astype(np.float32).ravel()[cells]
 
 
-def _with_neighbours(counts: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Sums over three by three by three."""
+def colour_counts(cells: NDArray[np.uint16], where: Bools) -> NDArray[np.intp]:
+    """How many pixels ``where`` is set have about each colour, ``(16, 16, 16)``: sums over three by three by three."""
+    counts = np.bincount(cells[where], minlength=16**3).reshape(16, 16, 16)
     for axis in range(3):
         padded = np.pad(counts, [(1, 1) if axis == other else (0, 0) for other in range(3)])
         size = counts.shape[axis]

@@ -6,15 +6,14 @@ the region is, and from how novel each colour is to the region's surroundings.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from models.engine import Checkpoint, Image, OnStep, unstopped
 from models.geometry import Box
 from models.strokes.colours import completed
+from models.strokes.copies import SURE_PROBABILITY, confidence, in_copies
 from models.strokes.halo import AROUND_PX, halo_px
 from models.strokes.novelty import Bools, Field, novelty
 from models.strokes.plain import commonest, framed_strokes, plain_strokes
@@ -22,14 +21,8 @@ from models.strokes.plain import commonest, framed_strokes, plain_strokes
 _PAD_PX = 16
 """Of surroundings that are looked at."""
 _LEAST_RIM_PX = 40
-_SINGLE_LINE_PX = 96
-"""Higher and wider regions are also looked at in smaller copies: the network knows letters of 8 to 80 pixels."""
-_MAX_COPIES = 4
-_CLEARLY_SURER = 0.04
-_SURE_PROBABILITY = 0.45
 _LIKE_STROKES = 0.7
 """How likely what has the strokes' colour is taken to be one."""
-_LEAST_STROKE_PX = 6
 _MOST_DRAWN, _OTHER_LEVELS = 0.7, 40.0
 """More of a region than this, on a ground of so different a colour, is a sign, a card or a balloon, not letters."""
 
@@ -120,8 +113,8 @@ def likelihood(image: Image, box: Box, cover: Bools, occupied: Bools, checkpoint
         elif drawn is None:
             drawn = framed_strokes(rgb, inside, exactly=True)
     if drawn is None:
-        found = _in_copies(rgb, inside, others, novelty(rgb, rim), checkpoint) * inside
-        lacking = completed(rgb, found >= _SURE_PROBABILITY, inside, others)
+        found = in_copies(rgb, inside, others, novelty(rgb, rim), checkpoint) * inside
+        lacking = completed(rgb, found >= SURE_PROBABILITY, inside, others)
         found[lacking] = np.maximum(found[lacking], _LIKE_STROKES)
     else:
         found = drawn.astype(np.float32)
@@ -135,54 +128,17 @@ def _other_ground(rgb: Image, inside: Bools, rim: Bools, drawn: Bools) -> bool:
     return bool(np.abs(commonest(rgb, inside) - commonest(rgb, rim)).max() > _OTHER_LEVELS)
 
 
-def _in_copies(rgb: Image, inside: Bools, others: Bools, prior: Field, checkpoint: Checkpoint) -> Field:
-    """The network's answer at the size at which it is surest: large letters are read in smaller copies of the crop."""
-    # PyTorch is loaded by processes that look for strokes, not by all that know what a region is.
-    from models.strokes.network import stroke_probability
-
-    found = stroke_probability(rgb, inside, others, prior, checkpoint)
-    best = _confidence(found * inside) + _CLEARLY_SURER
-    height, width = inside.shape
-    least = min(height, width) - 2 * _PAD_PX
-    for copy in range(1, _MAX_COPIES):
-        if least / 2 ** (copy - 1) <= _SINGLE_LINE_PX:
-            break
-        size = (max(8, width >> copy), max(8, height >> copy))
-        region, neighbours = _shrunk(inside, size) > 0, _shrunk(others, size) > 0
-        novel = np.asarray(cv2.resize(prior, size), np.float32)
-        coarse = stroke_probability(_shrunk(rgb, size), region, neighbours, novel, checkpoint)
-        sure = _confidence(coarse * region)
-        if sure > best:
-            best = sure + _CLEARLY_SURER
-            grown = np.ones((2**copy - 1, 2**copy - 1), np.uint8)  # a pixel of the copy is all round them
-            found = np.asarray(cv2.erode(cv2.resize(coarse, (width, height)), grown), np.float32)
-    return found
-
-
 def _eroded(mask: Bools) -> Bools:
     return np.asarray(cv2.erode(mask.astype(np.uint8), np.ones((7, 7), np.uint8), borderValue=0), bool)
 
 
-def _shrunk(array: NDArray[Any], size: tuple[int, int]) -> Image:
-    return np.asarray(cv2.resize(array.astype(np.uint8), size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
 def _strokes(image: Image, box: Box, cover: Bools, occupied: Bools, checkpoint: Checkpoint) -> Strokes:
     found = likelihood(image, box, cover, occupied, checkpoint)
-    mask = found >= _SURE_PROBABILITY
+    mask = found >= SURE_PROBABILITY
     halo = _halo_px(image, box, cover, mask, occupied) if mask.any() else 0
-    return Strokes(box, mask, found, round(_confidence(found), 3), halo)
+    return Strokes(box, mask, found, round(confidence(found), 3), halo)
 
 
 def _halo_px(image: Image, box: Box, cover: Bools, mask: Bools, occupied: Bools) -> int:
     crop = Crop.around(image, box, AROUND_PX)
     return halo_px(crop.rgb, crop.placed(mask), crop.placed(cover), ~occupied[crop.view])
-
-
-def _confidence(found: Field) -> float:
-    """The expected overlap (Dice) of the mask and the true strokes, if the likelihoods are right."""
-    mask = found >= _SURE_PROBABILITY
-    masked = int(mask.sum())
-    if masked < _LEAST_STROKE_PX:
-        return 0.0
-    return float(2 * found[mask].sum() / (masked + found.sum()))

@@ -23,6 +23,8 @@ is plain. The loose ones allow for what compression leaves beside letters.
 """
 _ONE_GROUND, _LEAST_GROUND, _LEAST_EXACT, _MOST_EXACT = 24.0, 0.35, 0.5, 0.7
 """Levels from the commonest colour that still are the same ground, and the share of a region that this has to be."""
+_ONE_PIECE = 0.6
+"""Of the ground of a sign or a balloon; letters cut off little of it."""
 _PAINT, _BESIDE_PAINT_PX = 48.0, 3
 _OVER_EDGE_PX = 2
 """Letters may stick so far out of their region."""
@@ -95,7 +97,8 @@ def framed_strokes(rgb: Image, inside: Bools, exactly: bool = False) -> Bools | 
     alike = inside & (off_colour(rgb, middle) < _ONE_GROUND)
     # Without what touches anything else: blurred edges, and most of the ringing of compression.
     ground = alike & (cv2.erode(alike.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0)
-    surface = _plain_surface(rgb, ground, limits) if alike.sum() >= least * inside.sum() else None
+    enough = alike.sum() >= least * inside.sum() and _in_one_piece(alike)
+    surface = _plain_surface(rgb, ground, limits) if enough else None
     if surface is None:
         return None
     drawn, beyond = _differing(rgb, surface), ~_grown(inside, _OVER_EDGE_PX)
@@ -105,6 +108,12 @@ def framed_strokes(rgb: Image, inside: Bools, exactly: bool = False) -> Bools | 
     paint = _off(rgb, surface.colours) > _PAINT
     letters = _apart(drawn, beyond) | (drawn & _grown(_apart(paint, beyond), _BESIDE_PAINT_PX))
     return letters if (letters & inside).any() else None
+
+
+def _in_one_piece(ground: Bools) -> bool:
+    """Bold letters of one colour may cover half of their region, too; the ground between letters hangs together."""
+    _, labels = cv2.connectedComponents(ground.astype(np.uint8))
+    return bool(np.bincount(labels[ground]).max() >= _ONE_PIECE * np.count_nonzero(ground))
 
 
 def _apart(drawn: Bools, beyond: Bools) -> Bools:
