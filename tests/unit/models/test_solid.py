@@ -57,7 +57,7 @@ def shares(written: Pixels, drawn: Bools, box: Box) -> tuple[float, float]:
     ],
 )  # fmt: skip
 def test_bold_letters_are_found_whole(kind: str, size: int, seed: int) -> None:
-    """Of each not even six tenths were, of most a hundredth: they passed for the ground of a sign."""
+    """Of none half was, of most a few hundredths: they passed for the ground of a sign."""
     recall, area = shares(*poster(kind, size, seed))
     assert recall >= 0.99
     assert area <= 1.4
