@@ -25,6 +25,8 @@ _LEAST_DEPTH_PX, _MOST_DEPTH = 2.0, 0.3
 """From the middle of a stroke to its edge; the most as a share of the region's smaller side."""
 _LEAST_LETTER = 0.12
 """Of the region's smaller side: the side of a square as large as most letters; dots of a tone are smaller."""
+_FULL = 0.8
+"""Of the region's width and height, that a frame has."""
 _LOOKED_AT_PX = 128
 """Higher and wider regions are looked at in every second pixel, or third, and so on."""
 
@@ -42,8 +44,9 @@ def solid_letters(rgb: Image, inside: Bools, others: Bools) -> Bools:
     beyond[[0, -1]], beyond[:, [0, -1]] = True, True  # what ends with the crop need not end there
     letters = np.zeros(inside.shape, bool)
     for colour, alike in _colours(seen, region):
-        kept = _contained(alike, beyond) & region
-        if _are_letters(seen, colour, kept, alike, region):
+        kept, of = _contained(alike, beyond, _extent(region))
+        kept &= region
+        if np.count_nonzero(kept) >= _CONTAINED * of and _are_letters(seen, colour, kept, region):
             near = cv2.resize(kept.astype(np.uint8), inside.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
             letters |= _grown(near, step - 1) & (off_colour(rgb, colour) <= _NEARER)
     return letters & inside
@@ -70,16 +73,22 @@ def _colours(rgb: Image, inside: Bools) -> list[tuple[Field, Bools]]:
     return found
 
 
-def _contained(alike: Bools, beyond: Bools) -> Bools:
-    count, labels = cv2.connectedComponents(alike.astype(np.uint8))
-    contained = np.ones(count, bool)
-    contained[0], contained[labels[beyond]] = False, False
-    return np.asarray(contained[labels], bool)
+def _contained(alike: Bools, beyond: Bools, size: tuple[int, int]) -> tuple[Bools, int]:
+    """What does not reach ``beyond``, and the pixels of all, but for frames as large as a region of that ``size``."""
+    count, labels, pieces, _ = cv2.connectedComponentsWithStats(alike.astype(np.uint8))
+    contained, letters = np.ones(count, bool), np.ones(count, bool)
+    contained[0], contained[labels[beyond]], letters[0] = False, False, False
+    for piece in np.flatnonzero(contained):
+        left, top, width, height = pieces[piece, :4]
+        if min(height / size[0], width / size[1]) >= _FULL:
+            rows, columns = (slice(at + by // 4, at + by - by // 4) for at, by in ((top, height), (left, width)))
+            letters[piece] = (labels[rows, columns] == piece).any()
+    return np.asarray((contained & letters)[labels], bool), int(pieces[letters, cv2.CC_STAT_AREA].sum())
 
 
-def _are_letters(rgb: Image, colour: Field, kept: Bools, alike: Bools, inside: Bools) -> bool:
+def _are_letters(rgb: Image, colour: Field, kept: Bools, inside: Bools) -> bool:
     pixels = np.count_nonzero(kept)
-    if pixels < max(_CONTAINED * np.count_nonzero(alike), _LEAST_SHARE * np.count_nonzero(inside), 1):
+    if pixels < max(_LEAST_SHARE * np.count_nonzero(inside), 1):
         return False
     (height, width), (high, wide) = _extent(inside), _extent(kept)
     if min(high / height, wide / width) < _REACHING:

@@ -102,3 +102,18 @@ def test_dots_are_no_letters() -> None:
     inside = np.zeros(picture.shape[:2], bool)
     inside[16:-16, 16:-16] = True
     assert not solid_letters(picture, inside, np.zeros_like(inside)).any()
+
+
+def test_a_frame_within_the_region_is_no_letter() -> None:
+    """Around a caption that was boxed with its frame."""
+    picture: Pixels = ground("photograph", 300, 900, 3)
+    cv2.rectangle(picture, (70, 70), (830, 230), (250, 20, 20), 6)
+    inside = np.zeros(picture.shape[:2], bool)
+    inside[60:-60, 60:-60] = True
+    none = np.zeros_like(inside)
+    assert not solid_letters(picture, inside, none).any()
+    for left in range(150, 750, 100):
+        picture[110:190, left : left + 20] = (250, 20, 20)
+    found = solid_letters(picture, inside, none)
+    assert found[150, 155:165].all()
+    assert not found[68:74].any()
